@@ -1,0 +1,102 @@
+"""`TrainConfig`: everything that decides a training run, with the reason beside each field, and the papers' protocols."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+from recq_lib.errors import ConfigError, one_of
+from recq_lib.sampling import CONVENTIONS, NEGATIVES
+
+READOUTS = ("mean", "concat", "last")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Hyper-parameters of one run; `replace(config, …)` makes variants. Raises `ConfigError` on unusable values."""
+
+    # model
+    dim: int = 64  # width d of the table
+    n_layers: int = 3  # propagation depth L; ignored by MF
+    readout: str = "mean"  # "mean" (LightGCN), "concat" with w_l (L²Q-GCN family), "last"
+    init_std: float = 0.1  # std of the table's normal initialisation
+
+    # optimisation
+    lr: float = 1e-3  # Adam; all three papers use it without decay
+    batch_size: int = 2048  # triples per step
+    l2: float = 1e-4  # λ of ½λΣ‖e‖²/B over the batch's layer-0 rows
+    weight_decay: float = 0.0  # Adam's own L2 on all parameters (BACO: 1e-8)
+    sampling: str = "uniform_user"  # what an epoch is: see sampling.py
+    negatives: str = "unobserved"  # or "uniform": positives may be drawn as negatives (BACO)
+
+    # length and selection
+    epochs: int = 1000  # upper bound
+    eval_every: int = 10  # epochs between evaluations; epoch 0 is evaluated too
+    patience: int = 5  # evaluations without improvement before stopping; 0 never stops
+    select_metric: str = "recall@20"  # decides the epoch that is kept
+    select_on: str = "val"  # "test" is the authors' protocol of L²Q-GCN's family and is named so in every record
+    mask_at_selection: tuple[str, ...] = ("train",)  # items never recommended while validating
+    ks: tuple[int, ...] = (10, 20, 50)  # cutoffs of the final evaluation; the largest defines ndcg_authors
+    seed: int = 0  # table, triples; ties have their own fixed seed
+
+    def __post_init__(self) -> None:
+        one_of("readout", self.readout, READOUTS)
+        one_of("sampling", self.sampling, CONVENTIONS)
+        one_of("negatives", self.negatives, NEGATIVES)
+        one_of("select_on", self.select_on, ("val", "test"))
+        for name in ("dim", "batch_size", "epochs", "eval_every"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} is {getattr(self, name)}, but must be at least 1")
+        for name in ("n_layers", "init_std", "l2", "weight_decay", "patience", "seed"):
+            if not getattr(self, name) >= 0:
+                raise ConfigError(f"{name} is {getattr(self, name)}, but must be 0 or more")
+        if not self.lr > 0:
+            raise ConfigError(f"lr is {self.lr}, but must be positive")
+        if not self.ks or min(self.ks) < 1:
+            raise ConfigError(f"ks is {self.ks}, but needs at least one cutoff of 1 or more")
+        metric, _, k = self.select_metric.partition("@")
+        if not k.isdigit() or metric not in ("recall", "recall_min", "precision", "ndcg", "ndcg_authors"):
+            raise ConfigError(f"select_metric is {self.select_metric!r}, but must be like 'recall@20'")
+        object.__setattr__(self, "ks", tuple(sorted(set(self.ks))))
+        object.__setattr__(self, "mask_at_selection", tuple(self.mask_at_selection))
+
+    def params(self) -> dict[str, Any]:
+        """Plain types for a record; the seed has its own place there."""
+        values = dataclasses.asdict(self)
+        values.pop("seed")
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+
+    @classmethod
+    def from_params(cls, params: dict[str, Any], seed: int) -> TrainConfig:
+        """Inverse of `params`; unknown names raise `ConfigError`."""
+        known = {f.name for f in dataclasses.fields(cls)}
+        for name in params:
+            one_of("hyper-parameter", name, sorted(known))
+        return cls(**{name: tuple(v) if isinstance(v, list) else v for name, v in params.items()}, seed=seed)
+
+
+PROTOCOLS: dict[str, TrainConfig] = {
+    # He et al. 2020 and LightGCN-PyTorch, with a validation split for choosing instead of the test set
+    "lightgcn": TrainConfig(),
+    # official BACO code: per-interaction epochs, uniform negatives, N(0, 1) start, two layers, every 10 epochs, stop after 50
+    "baco": TrainConfig(
+        n_layers=2, init_std=1.0, batch_size=1024, l2=0.0, weight_decay=1e-8, sampling="per_interaction", negatives="uniform",
+        select_metric="recall_min@20",
+    ),
+    # official BiGeaR code, the nearest public relative of L²Q-GCN: concatenated layers, chosen on the test set by its authors
+    "l2q-authors": TrainConfig(
+        dim=256, n_layers=2, readout="concat", sampling="per_user", epochs=100, eval_every=1, patience=0, select_on="test",
+        ks=(20, 40, 60, 80, 100),
+    ),
+    # the same model and optimiser, chosen on a validation split
+    "l2q": TrainConfig(dim=256, n_layers=2, readout="concat", sampling="per_user", epochs=100, eval_every=2, patience=10, ks=(20, 40, 60, 80, 100)),
+}  # fmt: skip
+
+
+def protocol(name: str, **changes: Any) -> TrainConfig:
+    """A named protocol with some fields changed."""
+    config = PROTOCOLS[one_of("protocol", name, tuple(PROTOCOLS))]
+    for field in changes:
+        one_of("hyper-parameter", field, [f.name for f in dataclasses.fields(TrainConfig)])
+    return dataclasses.replace(config, **changes)

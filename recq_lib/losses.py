@@ -1,0 +1,19 @@
+"""Losses over a batch of triples (user, positive, negative)."""
+
+from __future__ import annotations
+
+import torch
+from torch.nn import functional as F
+
+
+def bpr(positive: torch.Tensor, negative: torch.Tensor) -> torch.Tensor:
+    """Mean of -log σ(y⁺ - y⁻) (Rendle et al., UAI 2009), as softplus(y⁻ - y⁺), which does not overflow.
+
+    BACO's code adds 1e-10 inside the logarithm; the two differ only where y⁻ - y⁺ > 20.
+    """
+    return F.softplus(negative - positive).mean()
+
+
+def l2_of_rows(rows: torch.Tensor, batch_size: int) -> torch.Tensor:
+    """½·Σ‖e‖² / B over the layer-0 rows of a batch, repeats counted (LightGCN and BiGeaR codes)."""
+    return 0.5 * rows.square().sum() / batch_size

@@ -1,0 +1,53 @@
+"""`Recommender`: a table, an encoder and a readout. The only model class of the project."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from recq_lib.graph import Graph
+
+
+class Recommender(nn.Module):
+    """score(u, i) = <z_u, z_i>, where z = readout(encoder(table)).
+
+    Parameters
+    ----------
+    graph : training graph; nodes are users, then items
+    table, encoder, readout : see `tables.py`, `encoders.py`, `readouts.py`
+    """
+
+    def __init__(self, graph: Graph, table: nn.Module, encoder: nn.Module, readout: nn.Module) -> None:
+        super().__init__()
+        self.graph, self.table, self.encoder, self.readout = graph, table, encoder, readout
+
+    @property
+    def n_users(self) -> int:
+        return self.graph.n_users
+
+    @property
+    def n_items(self) -> int:
+        return self.graph.n_items
+
+    def layers(self, rows: torch.Tensor | None = None) -> torch.Tensor:
+        """Layers [L+1, R, d] at the nodes `rows` (all nodes without it)."""
+        return self.encoder(self.table(), self.graph, rows)
+
+    def forward(self, rows: torch.Tensor | None = None) -> torch.Tensor:
+        """Stored vectors z [R, D]."""
+        return self.readout(self.layers(rows))
+
+    @torch.no_grad()
+    def embeddings(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """(users [U, D], items [I, D]) as they are stored and searched, in evaluation mode."""
+        was_training = self.training
+        self.eval()
+        z = self(None)
+        self.train(was_training)
+        return z[: self.n_users], z[self.n_users :]
+
+    def n_bytes(self) -> dict[str, int]:
+        """Bytes of what training keeps (`parameters`) and of what search needs (`stored`)."""
+        parameters = sum(p.numel() * p.element_size() for p in self.parameters())
+        stored = self.readout.n_bytes(self.graph.n_nodes, self.table.dim, self.encoder.n_layers)
+        return {"parameters": parameters, "stored": stored}

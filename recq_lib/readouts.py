@@ -1,0 +1,42 @@
+"""Readouts: how layers [L+1, R, d] become the vector [R, D] that is stored and searched."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+
+class MeanPool(nn.Module):
+    """Mean over layers (LightGCN, Eq. 4 with α_k = 1/(K+1)); D = d."""
+
+    def forward(self, layers: torch.Tensor) -> torch.Tensor:
+        return layers.mean(dim=0)
+
+    def n_bytes(self, n_nodes: int, dim: int, n_layers: int) -> int:
+        """Bytes stored for search: one float32 vector per node."""
+        return 4 * n_nodes * dim
+
+
+class LastLayer(nn.Module):
+    """The last layer alone; D = d."""
+
+    def forward(self, layers: torch.Tensor) -> torch.Tensor:
+        return layers[-1]
+
+    def n_bytes(self, n_nodes: int, dim: int, n_layers: int) -> int:
+        return 4 * n_nodes * dim
+
+
+class Concat(nn.Module):
+    """Layers side by side, layer l times `w_l = (l+1)/(L+1)`; D = (L+1)·d.
+
+    Source: official BiGeaR code, the family L²Q-GCN belongs to (its papers' text writes the weight differently).
+    """
+
+    def forward(self, layers: torch.Tensor) -> torch.Tensor:
+        n_layers, n_rows, dim = layers.shape
+        weights = torch.arange(1, n_layers + 1, dtype=layers.dtype, device=layers.device) / n_layers
+        return (layers * weights[:, None, None]).transpose(0, 1).reshape(n_rows, n_layers * dim)
+
+    def n_bytes(self, n_nodes: int, dim: int, n_layers: int) -> int:
+        return 4 * n_nodes * dim * (n_layers + 1)

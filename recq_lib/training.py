@@ -1,0 +1,205 @@
+"""`fit`: an explicit training loop with evaluation, early stopping, checkpoint and resume.
+
+A resumed run ends bit-identical to an uninterrupted one on the same machine: triples depend on (seed, epoch) alone, the
+checkpoint holds parameters, optimiser state, torch's random state, the best parameters so far and the history.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from recq_lib import checkpoint as checkpoints
+from recq_lib.config import TrainConfig
+from recq_lib.data.interactions import Interactions
+from recq_lib.errors import ConfigError, RecordError, RecqError
+from recq_lib.evaluation import Evaluation, evaluate
+from recq_lib.losses import bpr, l2_of_rows
+from recq_lib.model import Recommender
+from recq_lib.sampling import TripleSampler
+
+
+@dataclass
+class FitResult:
+    """Attributes: `history` one dict per epoch; `best_epoch`; `best_value` of the selection metric; `seconds` of training."""
+
+    history: list[dict[str, float]]
+    best_epoch: int
+    best_value: float
+    seconds: float
+    stopped_early: bool
+
+
+class Trainer:
+    """State of one run. `fit` is the usual entry; the class exists so that a notebook can step through a run."""
+
+    def __init__(self, model: Recommender, data: Interactions, config: TrainConfig, *, device: str | torch.device = "cpu") -> None:
+        self.model, self.data, self.config = model.to(device), data, config
+        self.device = torch.device(device)
+        self.sampler = TripleSampler(data, convention=config.sampling, negatives=config.negatives, seed=config.seed, device=device)
+        self.optimizer = torch.optim.Adam(model.parameters(), lr=config.lr, weight_decay=config.weight_decay, fused=True)
+        self.epoch = 0  # next epoch to train
+        self.history: list[dict[str, float]] = []
+        self.best_value, self.best_epoch, self.stale = -math.inf, -1, 0
+        self.best_state = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+        self.seconds = 0.0
+
+    # ---- one step, one epoch --------------------------------------------------------------------------------------------
+
+    def loss(self, users: torch.Tensor, positives: torch.Tensor, negatives: torch.Tensor) -> torch.Tensor:
+        """BPR plus L2 on the layer-0 rows of a batch of triples [B]. Each distinct node is encoded once."""
+        model, config = self.model, self.config
+        rows, place = self._distinct(torch.cat([users, positives + self.data.n_users, negatives + self.data.n_users]))
+        layers = model.layers(rows)  # [L+1, R, d]
+        u, p, n = model.readout(layers)[place].chunk(3)  # [B, D] each
+        loss = bpr((u * p).sum(dim=1), (u * n).sum(dim=1))
+        if config.l2:
+            loss = loss + config.l2 * l2_of_rows(layers[0][place], users.numel())
+        return loss
+
+    def _distinct(self, nodes: torch.Tensor) -> tuple[torch.Tensor | None, torch.Tensor]:
+        """(rows to encode, place of each node among them). An accelerator encodes all nodes: finding the distinct ones would stall it."""
+        if self.device.type != "cpu":
+            return None, nodes
+        return torch.unique(nodes, return_inverse=True)
+
+    def train_epoch(self) -> float:
+        """Train one epoch and return its mean loss. Raises `RecqError` when the loss is not finite."""
+        self.model.train()
+        total, batches = torch.zeros((), device=self.device), 0
+        for users, positives, negatives in self.sampler.epoch(self.epoch).batches(self.config.batch_size):
+            loss = self.loss(users, positives, negatives)
+            self.optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            self.optimizer.step()
+            total += loss.detach()
+            batches += 1
+        mean = float(total) / batches
+        if not math.isfinite(mean):
+            raise RecqError(f"the loss of epoch {self.epoch} is {mean}; lower the learning rate ({self.config.lr}) or check the input")
+        return mean
+
+    # ---- evaluation and selection -----------------------------------------------------------------------------------------
+
+    def validate(self) -> float:
+        config = self.config
+        k = int(config.select_metric.partition("@")[2])
+        ks = config.ks if config.select_on == "test" else (k,)
+        masks = config.mask_at_selection if config.select_on == "val" else ("train", "val")
+        result = evaluate(self.model, self.data, ks=sorted({*ks, k}), split=config.select_on, mask=masks)
+        entry = self.history[-1]
+        if config.select_on == "test":
+            entry.update(result.values)  # the authors' protocol records whole learning curves
+        else:
+            entry[f"{config.select_on}_{config.select_metric}"] = result.values[config.select_metric]
+        return result.values[config.select_metric]
+
+    def step_epoch(self) -> None:
+        """Train one epoch, evaluate when due, remember the best parameters."""
+        start = time.perf_counter()
+        loss = self.train_epoch()
+        self.seconds += time.perf_counter() - start
+        self.history.append({"epoch": self.epoch, "loss": loss})
+        if self.epoch % self.config.eval_every == 0:
+            value = self.validate()
+            if value > self.best_value:
+                self.best_value, self.best_epoch, self.stale = value, self.epoch, 0
+                self.best_state = {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
+            else:
+                self.stale += 1
+        self.epoch += 1
+
+    @property
+    def finished(self) -> bool:
+        return self.epoch >= self.config.epochs or self.stopped_early
+
+    @property
+    def stopped_early(self) -> bool:
+        return 0 < self.config.patience <= self.stale
+
+    # ---- checkpoints -------------------------------------------------------------------------------------------------------
+
+    def save(self, path: Path) -> None:
+        tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
+        tensors |= {f"best.{k}": v for k, v in self.best_state.items()}
+        state = self.optimizer.state_dict()["state"]
+        tensors |= {f"adam.{i}.{k}": v for i, part in state.items() for k, v in part.items()}
+        tensors["rng"] = torch.get_rng_state()
+        checkpoints.save(path, {k: v.detach().cpu() for k, v in tensors.items()}, self._meta())
+
+    def _meta(self) -> dict[str, Any]:
+        names = ("epoch", "history", "best_value", "best_epoch", "stale", "seconds")
+        return {"run": self._identity(), **{name: getattr(self, name) for name in names}}
+
+    def _identity(self) -> dict[str, Any]:
+        shape = {name: list(tensor.shape) for name, tensor in self.model.state_dict().items()}
+        return {"params": self.config.params(), "seed": self.config.seed, "data": self.data.fingerprint, "model": shape}
+
+    def restore(self, path: Path) -> None:
+        """Continue from `path`. Raises `RecordError` if it belongs to another configuration, dataset or model."""
+        saved = checkpoints.load(path)
+        if saved.meta["run"] != self._identity():
+            raise RecordError(f"checkpoint {path} belongs to another run (configuration, data or model differ); delete it or choose another path")
+        parts = {"model": {}, "best": {}, "adam": {}}
+        for name, tensor in saved.tensors.items():
+            kind, _, rest = name.partition(".")
+            if kind in parts:
+                parts[kind][rest] = tensor
+        self.model.load_state_dict(parts["model"])
+        self.best_state = {name: tensor.to(self.device) for name, tensor in parts["best"].items()}
+        optimizer = self.optimizer.state_dict()
+        for name, tensor in parts["adam"].items():
+            index, _, field = name.partition(".")
+            optimizer["state"].setdefault(int(index), {})[field] = tensor
+        self.optimizer.load_state_dict(optimizer)
+        torch.set_rng_state(saved.tensors["rng"])
+        for name in ("epoch", "history", "best_value", "best_epoch", "stale", "seconds"):
+            setattr(self, name, saved.meta[name])
+
+
+def fit(
+    model: Recommender,
+    data: Interactions,
+    config: TrainConfig,
+    *,
+    device: str | torch.device = "cpu",
+    checkpoint: Path | None = None,
+    checkpoint_seconds: float = 60.0,
+    on_epoch: Callable[[Trainer], None] | None = None,
+) -> FitResult:
+    """Train until `config.epochs` or early stopping; afterwards `model` holds the parameters of the best epoch.
+
+    Parameters
+    ----------
+    checkpoint : file to resume from and to save to, at most every `checkpoint_seconds`; removed by the caller when done
+    on_epoch : called after each epoch, for progress and for tests that interrupt
+    """
+    if config.select_on == "val" and data.val.nnz == 0:
+        raise ConfigError(
+            f"{data.name} has no validation split; carve one from train with data.splits.with_validation, "
+            "or choose the authors' protocol (select_on='test') and say so"
+        )
+    trainer = Trainer(model, data, config, device=device)
+    if checkpoint is not None and checkpoint.exists():
+        trainer.restore(checkpoint)
+    last_saved = time.monotonic()
+    while not trainer.finished:
+        trainer.step_epoch()
+        if checkpoint is not None and (trainer.finished or time.monotonic() - last_saved >= checkpoint_seconds):
+            trainer.save(checkpoint)
+            last_saved = time.monotonic()
+        if on_epoch is not None:
+            on_epoch(trainer)
+    model.load_state_dict(trainer.best_state)
+    return FitResult(trainer.history, trainer.best_epoch, trainer.best_value, trainer.seconds, trainer.stopped_early)
+
+
+def final_evaluation(model: Recommender, data: Interactions, config: TrainConfig) -> Evaluation:
+    """The one look at the test split: full ranking with train and validation items masked."""
+    return evaluate(model, data, ks=config.ks, split="test", mask=("train", "val"))
