@@ -1,0 +1,226 @@
+"""`load(name)`: one call from a dataset's name to checked `Interactions`, wherever a copy is to be had.
+
+Order: `RECQ_DATA_DIR`, the cache, the public download, and for the profiles `smoke` and `quick` the synthetic generator. Every copy
+of real data is held against its card: sizes, counts per split and content hashes.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+from recq_lib import paths
+from recq_lib.data import readers
+from recq_lib.data.catalogue import CATALOGUE, DatasetCard, verify_file
+from recq_lib.data.containers import read_npz, read_tensor, write_npz
+from recq_lib.data.csv_table import CsvTable, read_csv
+from recq_lib.data.download import extract_members, fetch_file, is_offline
+from recq_lib.data.interactions import Interactions
+from recq_lib.data.splits import EIGHTY_TEN_TEN, per_user_split
+from recq_lib.data.synthetic import generate, scaled
+from recq_lib.errors import ConfigError, DataError, DownloadError, one_of
+
+PROFILES = ("smoke", "quick", "paper")
+SYNTHETIC = ("synthetic", "synthetic-smoke", "synthetic-tiny")
+QUICK_STAND_IN = 50_000  # interactions of the synthetic stand-in of the quick profile: half an ml100k
+_READERS = {
+    "lightgcn": readers.read_lightgcn,
+    "movielens": readers.read_movielens,
+    "weighted": readers.read_weighted,
+    "tensor": read_tensor,
+}
+
+
+def load(name: str, *, profile: str = "paper", seed: int = 0, offline: bool | None = None) -> Interactions:
+    """The dataset `name`, or "synthetic" (= "synthetic-smoke"), "synthetic-tiny", "synthetic-<n>" with n interactions.
+
+    `data.source` says where it came from and `data.notes` what to know about it. `profile` "quick" and "smoke" fall back to synthetic
+    data, named so, with the reason in the notes; "paper" never does. `offline=None` follows `RECQ_OFFLINE`, and smoke never uses the
+    network. `seed` is that of the generator; real data do not depend on it.
+    Raises `ConfigError` for an unknown name or profile, `DataError` for a copy that differs from its card, `DownloadError` when there
+    is no copy.
+    """
+    one_of("profile", profile, PROFILES)
+    if name in SYNTHETIC or re.fullmatch(r"synthetic-\d+", str(name)):
+        return _synthetic(name, seed)
+    card = card_of(name)
+    if (path := _in_data_dir(card)) is not None:
+        return _checked(card, path, "RECQ_DATA_DIR")
+    try:
+        return _from_cache_or_network(card, _offline(offline, profile))
+    except DownloadError:
+        if profile == "paper":
+            raise
+        stand_in = _synthetic("synthetic-smoke" if profile == "smoke" else f"synthetic-{QUICK_STAND_IN}", seed)
+        # no paths and no addresses here: notes are printed in notebooks that are committed
+        why = f"{name} is neither in RECQ_DATA_DIR nor in the cache and was not downloaded; `fetch({name!r})` says why"
+        return replace(stand_in, notes=f"synthetic stand-in: {why}; {stand_in.notes}")
+
+
+def fetch(name: str, *, force: bool = False, offline: bool | None = None) -> Path:
+    """Make sure the converted copy of `name` is in the cache and return its path; `force` downloads even if it is.
+
+    Raises as `load`.
+    """
+    card = card_of(name)
+    path = cached_path(card)
+    if force or _good_cache(card) is None:
+        _download_and_convert(card, is_offline() if offline is None else offline)
+    return path
+
+
+def verify(name: str) -> dict[str, str]:
+    """Check every local copy of `name`: {path: "ok (…)" or what is wrong}; empty when there is none."""
+    card = card_of(name)
+    report = {}
+    for path in (_in_data_dir(card), cached_path(card)):
+        if path is not None and path.exists():
+            report[str(path)] = _verdict(lambda path=path: sorted(_hash_checks(card, _checked(card, path, "verify"))))
+    for file in card.files:
+        path = downloads_folder(card) / file.filename
+        if path.exists():
+            report[str(path)] = _verdict(lambda path=path, file=file: verify_file(path, file))
+    return report
+
+
+def available() -> dict[str, str]:
+    """Datasets that can be had without network → where ("RECQ_DATA_DIR", "cache", "downloads", "synthetic"); nothing is read."""
+    places = {}
+    for card in CATALOGUE.values():
+        if paths.data_dir() is not None and paths.data_dir().is_dir() and _in_data_dir(card) is not None:
+            places[card.name] = "RECQ_DATA_DIR"
+        elif cached_path(card).is_file():
+            places[card.name] = "cache"
+        elif all((downloads_folder(card) / file.filename).is_file() for file in card.files):
+            places[card.name] = "downloads"
+    return {**places, "synthetic": "synthetic"}
+
+
+def load_csv(
+    path: Path | str,
+    user: str = "user",
+    item: str = "item",
+    *,
+    fractions: tuple[float, float, float] = EIGHTY_TEN_TEN,
+    seed: int = 0,
+    name: str | None = None,
+    **options: object,
+) -> tuple[Interactions, CsvTable]:
+    """The user's own table, split per user; `options` go to `read_csv`. Returns the data and the table with the id maps."""
+    table = read_csv(path, user, item, **options)
+    note = f"{table.dropped} rows of {Path(path).name} left out" if table.dropped else ""
+    data = per_user_split(table.pairs.pair, fractions, seed, name=name or Path(path).stem)
+    return replace(data, source="file", notes="; ".join(filter(None, [data.notes, note]))), table
+
+
+# ---- places ---------------------------------------------------------------------------------------------------------------
+
+
+def card_of(name: str) -> DatasetCard:
+    """The card of `name`; `ConfigError` lists the names there are."""
+    return CATALOGUE[one_of("dataset", name, (*CATALOGUE, *SYNTHETIC))] if name not in SYNTHETIC else _no_card(name)
+
+
+def downloads_folder(card: DatasetCard) -> Path:
+    """Where the public files go, and where they can be placed by hand."""
+    return paths.cache_dir() / "downloads" / card.name
+
+
+def cached_path(card: DatasetCard) -> Path:
+    """The converted copy."""
+    return paths.cache_dir() / "npz" / f"{card.name}.npz"
+
+
+def _no_card(name: str) -> DatasetCard:
+    raise ConfigError(f"dataset is {name!r}, which is generated and has no files; use load({name!r})")
+
+
+def _in_data_dir(card: DatasetCard) -> Path | None:
+    folder = paths.data_dir()
+    if folder is None:
+        return None
+    if not folder.is_dir():
+        raise ConfigError(f"RECQ_DATA_DIR is {str(folder)!r}, which is not a folder; correct or unset it")
+    return next((folder / file for file in card.npz_names if (folder / file).is_file()), None)
+
+
+def _offline(offline: bool | None, profile: str) -> bool:
+    return (is_offline() or profile == "smoke") if offline is None else offline
+
+
+# ---- making and checking ----------------------------------------------------------------------------------------------------
+
+
+def _synthetic(name: str, seed: int) -> Interactions:
+    size = re.fullmatch(r"synthetic-(\d+)", name)
+    if size:
+        return generate(scaled(int(size[1]), seed=seed), name=name)
+    return generate(name.removeprefix("synthetic-") if "-" in name else "smoke", seed=seed)
+
+
+def _from_cache_or_network(card: DatasetCard, offline: bool) -> Interactions:
+    cached = _good_cache(card)
+    return cached if cached is not None else _download_and_convert(card, offline)
+
+
+def _good_cache(card: DatasetCard) -> Interactions | None:
+    """The cached copy, or None when there is none or it is damaged: it is ours to make again."""
+    path = cached_path(card)
+    if not path.is_file():
+        return None
+    try:
+        return _checked(card, path, "cache")
+    except DataError:
+        return None
+
+
+def _download_and_convert(card: DatasetCard, offline: bool) -> Interactions:
+    folder = downloads_folder(card)
+    files = {}
+    for file in card.files:
+        path = fetch_file(card.name, file, folder, offline=offline)
+        files.update(extract_members(card.name, path, file, folder) if file.members else {file.split: path})
+    parts = {split: _READERS[card.reader](path) for split, path in files.items()}
+    data = readers.to_interactions(
+        parts, name=card.name, n_users=card.n_users, n_items=card.n_items, source="download", notes=card.notes
+    )
+    check_against_card(card, data, str(folder))
+    try:
+        write_npz(cached_path(card), data)
+    except DataError as error:  # the data are good; only the next load will be slower
+        return replace(data, notes=f"{data.notes}; not cached: {error}".removeprefix("; "))
+    return data
+
+
+def _checked(card: DatasetCard, path: Path, source: str) -> Interactions:
+    data = read_npz(path, name=card.name, source=source, notes=card.notes)
+    check_against_card(card, data, str(path))
+    return data
+
+
+def check_against_card(card: DatasetCard, data: Interactions, where: str) -> None:
+    """Raise `DataError` naming `where` and the first difference in sizes, counts or content hashes."""
+    hint = "use the version described in its card, or fetch it again"
+    for what, found, expected in (
+        ("n_users", data.n_users, card.n_users),
+        ("n_items", data.n_items, card.n_items),
+        *((f"number of {split} pairs", data.split(split).nnz, count) for split, count in card.counts.items()),
+    ):
+        if found != expected:
+            raise DataError(f"{where}: {what} is {found}, but {card.name} has {expected}; {hint}")
+    for split, (found, expected) in _hash_checks(card, data).items():
+        if found != expected:
+            raise DataError(f"{where}: content hash of {split} is {found}, but {card.name} has {expected}; {hint}")
+
+
+def _hash_checks(card: DatasetCard, data: Interactions) -> dict[str, tuple[str, str]]:
+    return {split: (data.content_hash(split), expected) for split, expected in card.content_sha256.items()}
+
+
+def _verdict(check) -> str:
+    try:
+        made = check()
+    except DataError as error:
+        return f"wrong: {error}"
+    return f"ok ({', '.join(made)})" if made else "ok (counts only)"

@@ -1,0 +1,321 @@
+"""Text, tensor, npz and CSV readers: round trips, located errors, and garbage that never gives anything but `DataError`."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from recq_lib.data import Interactions
+from recq_lib.data.containers import read_npz, read_tensor, write_npz
+from recq_lib.data.csv_table import read_csv
+from recq_lib.data.readers import read_lightgcn, read_movielens, read_weighted, to_interactions, write_lightgcn
+from recq_lib.errors import ConfigError, DataError
+
+PAIRS = st.sets(st.tuples(st.integers(0, 12), st.integers(0, 9)), min_size=2, max_size=60)
+SAME_FOLDER = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+def put(folder, text: str | bytes, name: str = "file.txt"):
+    path = folder / name
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+    return path
+
+
+def pair_set(part) -> set[tuple[int, int]]:
+    return set(zip(part.users.tolist(), part.items.tolist(), strict=True))
+
+
+# ---- LightGCN text ----------------------------------------------------------------------------------------------------------
+
+
+@SAME_FOLDER
+@given(PAIRS)
+def test_text_interactions_npz_round_trip(tmp_path, pairs):
+    order = sorted(pairs)
+    halves = {"train": order[::2], "test": order[1::2]}
+    parts = {}
+    for split, chosen in halves.items():
+        array = np.array(chosen)
+        write_lightgcn(tmp_path / f"{split}.txt", (array[:, 0], array[:, 1]), n_users=13)
+        parts[split] = read_lightgcn(tmp_path / f"{split}.txt")
+        assert pair_set(parts[split]) == set(chosen) and parts[split].n_users == 13
+    data = to_interactions(parts, name="round", n_items=10)
+    write_npz(tmp_path / "round.npz", data)
+    again = read_npz(tmp_path / "round.npz")
+    assert again.name == "round" and again.fingerprint == data.fingerprint
+    assert [file.name for file in tmp_path.iterdir() if file.name.endswith(".part")] == []
+
+
+def test_lightgcn_accepts_crlf_blank_lines_and_users_without_items(tmp_path):
+    part = read_lightgcn(put(tmp_path, "\ufeff0 3 1\r\n\r\n4\r\n2 0 \r\n"))
+    assert pair_set(part) == {(0, 3), (0, 1), (2, 0)}
+    assert (part.n_users, part.n_items) == (5, 4)
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "words"),
+    [
+        ("0 1\n1 -2\n", 2, "item id is '-2'; ids must not be negative"),
+        ("0 1\n-1 2\n", 2, "user id is '-1'"),
+        ("0 1\n1 nan\n", 2, "'nan'; ids must be whole numbers"),
+        ("0 1.0\n", 1, "'1.0'; ids must be whole"),
+        ("0 1_0\n", 1, "'1_0'"),
+        ("0 ١\n", 1, "'١'"),
+        ("0 4000000000\n", 1, "at most 2147483646"),
+        ("0 " + "9" * 5000, 1, "at most"),
+        ("0 1\n\n0 2 2\n", 3, "pair (user 0, item 2) again"),
+        ("0 1\n1 1\n0 1\n", 3, "pair (user 0, item 1) again"),
+        ("0 1\nuser item\n", 2, "read_csv"),
+    ],
+)
+def test_lightgcn_errors_name_file_line_and_rule(tmp_path, text, line, words):
+    path = put(tmp_path, text)
+    with pytest.raises(DataError) as caught:
+        read_lightgcn(path)
+    message = str(caught.value)
+    assert message.startswith(f"{path}:{line}: ") and words in message and "\n" not in message and len(message) < 400
+
+
+@pytest.mark.parametrize("text", ["", "\n \n", "0\n1\n"])
+def test_a_file_without_pairs_is_refused(tmp_path, text):
+    with pytest.raises(DataError, match="holds no interactions"):
+        read_lightgcn(put(tmp_path, text))
+
+
+@pytest.mark.parametrize("reader", [read_lightgcn, read_movielens, read_weighted, read_tensor, read_npz, read_csv])
+def test_missing_files_and_folders_are_data_errors(tmp_path, reader):
+    for path in (tmp_path / "absent", tmp_path):
+        with pytest.raises(DataError, match="cannot be read"):
+            reader(path)
+
+
+@SAME_FOLDER
+@given(st.sampled_from([read_lightgcn, read_movielens, read_weighted, read_csv]), st.lists(st.one_of(
+    st.binary(max_size=20),
+    st.lists(st.sampled_from(b'0 1 2 7 -1 nan 1e9 a :: 4.5 inf "'.split()), max_size=5).map(b" ".join),
+    st.lists(st.sampled_from([b"1", b"2", b"3"]), min_size=3, max_size=4).map(b"::".join),
+    st.lists(st.sampled_from([b"user", b"item", b"3", b""]), min_size=2, max_size=2).map(b",".join),
+), max_size=6))  # fmt: skip
+def test_garbage_lines_give_a_valid_result_or_a_data_error(tmp_path, reader, lines):
+    path = put(tmp_path, b"\n".join(lines))
+    try:
+        result = reader(path)
+    except DataError as error:
+        assert str(path) in str(error) and "\n" not in str(error)
+    else:
+        part = result.pairs if reader is read_csv else result
+        data = to_interactions({"train": part}, name="garbage")
+        assert data.n_train == part.users.size > 0
+
+
+# ---- MovieLens and weighted lines -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("separator", ["\t", "::"])
+def test_movielens_ids_start_at_one_and_ratings_can_be_cut(tmp_path, separator):
+    rows = [("1", "3", "5", "881250949"), ("2", "1", "2", "881250950"), ("4", "2", "3", "881250951")]
+    path = put(tmp_path, "\n".join(separator.join(row) for row in rows) + "\n")
+    assert pair_set(read_movielens(path)) == {(0, 2), (1, 0), (3, 1)}
+    liked = read_movielens(path, min_rating=3)
+    assert pair_set(liked) == {(0, 2), (3, 1)} and liked.n_users == 4
+
+
+@pytest.mark.parametrize(
+    ("reader", "text", "words"),
+    [
+        (read_movielens, "1\t2\n", "has 2 fields"),
+        (read_movielens, "0\t2\t5\t1\n", "start at 1"),
+        (read_weighted, "1 2\n", "has 2 fields"),
+        (read_weighted, "1 2 nan\n", "weight is 'nan'; it must be a finite number"),
+        (read_weighted, "1 0 3\n", "item id is 0"),
+        (read_weighted, "1 2 3\n1 2 4\n", ":2: holds the pair"),
+    ],
+)
+def test_column_errors(tmp_path, reader, text, words):
+    with pytest.raises(DataError, match=words):
+        reader(put(tmp_path, text))
+
+
+def test_movielens_rating_must_be_finite_when_it_is_used(tmp_path):
+    with pytest.raises(DataError, match="rating is 'NaN'"):
+        read_movielens(put(tmp_path, "1\t2\tNaN\t1\n"), min_rating=1)
+
+
+def test_weighted_lines_drop_the_weight(tmp_path):
+    assert pair_set(read_weighted(put(tmp_path, "1\t2\t13883\n3\t1\t1\n"))) == {(0, 1), (2, 0)}
+
+
+# ---- tensors and npz --------------------------------------------------------------------------------------------------------
+
+
+def test_tensor_round_trip_and_rules(tmp_path):
+    path = tmp_path / "train.pt"
+    torch.save(torch.tensor([[2, 0], [1, 5]]), path)
+    part = read_tensor(path)
+    assert pair_set(part) == {(2, 1), (0, 5)} and (part.n_users, part.n_items) == (3, 6)
+    for value, words in (
+        (torch.zeros(2, 3), "float32"),
+        (torch.zeros(3, 2, dtype=torch.int64), r"\(3, 2\)"),
+        (torch.zeros(2, 0, dtype=torch.int64), "no interactions"),
+        (torch.tensor([[0, -1], [1, 1]]), "user id in column 1 is -1"),
+        ({"a": torch.zeros(1)}, "holds a dict"),
+    ):
+        torch.save(value, path)
+        with pytest.raises(DataError, match=words):
+            read_tensor(path)
+
+
+class Evil:
+    def __reduce__(self):
+        return (print, ("code in a data file was run",))
+
+
+def test_tensor_files_run_no_code(tmp_path, capsys):
+    path = tmp_path / "evil.pt"
+    torch.save(Evil(), path)
+    with pytest.raises(DataError, match="not a plain torch tensor file"):
+        read_tensor(path)
+    assert "was run" not in capsys.readouterr().out
+
+
+def npz_arrays(**changes) -> dict:
+    arrays = {
+        "n_users": np.int32(3), "n_items": np.int32(4),
+        "train_user": np.array([0, 1], np.int32), "train_item": np.array([0, 3], np.int32),
+        "test_user": np.array([2], np.int32), "test_item": np.array([1], np.int32), **changes,
+    }  # fmt: skip
+    return {key: value for key, value in arrays.items() if value is not None}
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"train_item": None}, "array train_item is missing"),
+        ({"val_user": np.array([0], np.int32)}, "only one of val_user and val_item"),
+        ({"train_item": np.array([0.0, 3.0])}, "train_item has dtype float64"),
+        ({"train_item": np.array([0, 4], np.int32)}, "item id 4 occurs, but n_items is 4"),
+        ({"train_user": np.array([0, -1], np.int32)}, "position 1 is -1"),
+        ({"train_user": np.array([[0, 1]], np.int32)}, r"shape \(1, 2\)"),
+        ({"n_users": np.array([3, 3], np.int32)}, r"n_users has shape \(2,\)"),
+        ({"n_items": np.int32(0)}, "n_items is 0"),
+        ({"test_user": np.array([0], np.int32), "test_item": np.array([0], np.int32)}, "both train and test"),
+        ({"train_user": np.array([0, None], object)}, "not a readable npz"),
+    ],
+)
+def test_npz_rules_name_the_file_and_the_array(tmp_path, changes, words):
+    path = tmp_path / "bad.npz"
+    np.savez(path, **npz_arrays(**changes), allow_pickle=True)
+    with pytest.raises(DataError, match=words) as caught:
+        read_npz(path)
+    assert str(path) in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_npz_keeps_the_validation_split(tmp_path):
+    path = tmp_path / "with_val.npz"
+    np.savez(path, **npz_arrays(val_user=np.array([1]), val_item=np.array([0])))
+    data = read_npz(path, name="given")
+    assert data.name == "given" and data.pairs("val")[0].tolist() == [1] and data.pairs("val")[1].tolist() == [0]
+
+
+@SAME_FOLDER
+@given(st.one_of(st.binary(max_size=200), st.tuples(st.integers(0, 2000), st.integers(0, 255))))
+def test_damaged_binary_files_give_a_valid_result_or_a_data_error(tmp_path, damage):
+    data = Interactions.from_pairs(([0, 1, 2], [1, 0, 2]), ([0], [0]))
+    write_npz(tmp_path / "a.npz", data)
+    torch.save(torch.tensor([[0, 1], [1, 0]]), tmp_path / "a.pt")
+    for name, reader in (("a.npz", read_npz), ("a.pt", read_tensor)):
+        path = tmp_path / name
+        content = bytearray(path.read_bytes())
+        if isinstance(damage, bytes):
+            content = damage
+        else:
+            content[damage[0] % len(content)] = damage[1]
+        path.write_bytes(content)
+        try:
+            result = reader(path)
+        except DataError as error:
+            assert str(path) in str(error)
+        else:
+            assert (result.n_train if reader is read_npz else result.users.size) > 0
+
+
+def test_write_npz_that_fails_leaves_nothing(tmp_path):
+    blocked = put(tmp_path, "a file, not a folder", "blocked")
+    with pytest.raises(DataError, match="cannot be written"):
+        write_npz(blocked / "x.npz", Interactions.from_pairs(([0], [0])))
+    assert [file.name for file in tmp_path.iterdir()] == ["blocked"]
+
+
+# ---- CSV --------------------------------------------------------------------------------------------------------------------
+
+NAMES = st.text(st.characters(codec="utf-8", exclude_categories=("Cs", "Cc")), min_size=1, max_size=6).map(str.strip).filter(
+    lambda text: text and text.lower() not in ("nan", "null", "none") and not text.startswith(("-", "\ufeff"))
+)  # fmt: skip
+
+
+@SAME_FOLDER
+@given(st.sets(st.tuples(NAMES, NAMES), min_size=1, max_size=20))
+def test_csv_maps_any_ids_and_back(tmp_path, pairs):
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(["when", "who", "what"])
+    writer.writerows([("2020", *pair) for pair in pairs])
+    table = read_csv(put(tmp_path, text.getvalue()), user="who", item="what")
+    back = {(str(table.user_ids[user]), str(table.item_ids[item])) for user, item in pair_set(table.pairs)}
+    assert back == pairs
+    assert all(table.user_ids[number] == key for key, number in table.user_index().items())
+    assert sorted(table.item_index().values()) == list(range(table.pairs.n_items))
+
+
+def test_csv_numbers_whole_number_ids_by_value(tmp_path):
+    table = read_csv(put(tmp_path, "user,item\n10,b\n9,a\n100,b\n"))
+    assert table.user_ids.tolist() == ["9", "10", "100"] and table.item_ids.tolist() == ["a", "b"]
+    assert pair_set(table.pairs) == {(1, 1), (0, 0), (2, 1)}
+
+
+def test_csv_ratings_and_repeats(tmp_path):
+    path = put(tmp_path, "user;item;stars\na;x;5\na;x;4\nb;y;1\nb;x;4\n")
+    table = read_csv(path, rating="stars", min_rating=3, separator=";", duplicates="drop")
+    assert pair_set(table.pairs) == {(0, 0), (1, 0)} and table.dropped == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "words"),
+    [
+        ("", {}, "is empty; a header line"),
+        ("user,item\n", {}, "holds no interactions"),
+        ("who,item\na,b\n", {}, ":1: there is no column 'user'"),
+        ("user,item\na,b\na\n", {}, ":3: has 1 fields, the header has 2"),
+        ("user,item\na,\n", {}, ":2: item is ''"),
+        ("user,item\nNaN,b\n", {}, ":2: user is 'NaN'"),
+        ("user,item\na,b\n-3,b\n", {}, ":3: user is '-3'; negative ids"),
+        ("user,item\na,b\na,b\n", {}, ":3: the pair .* was on line 2"),
+        ("user,item,r\na,b,nan\n", {"rating": "r"}, ":2: r is 'nan'; ratings must be finite"),
+        ("user,item\na,b\n", {"min_rating": 2}, "no rating column"),
+        ('user,item\na,"b\n', {}, "not proper CSV"),
+        (b"user,item\na,\xff\n", {}, "not UTF-8"),
+        ("user,item\na,b\n", {"separator": ",,"}, "one character"),
+    ],
+)
+def test_csv_errors_say_what_and_where(tmp_path, text, options, words):
+    path = put(tmp_path, text)
+    with pytest.raises(DataError, match=words) as caught:
+        read_csv(path, **options)
+    assert str(path) in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_csv_refuses_an_unknown_rule_for_repeats(tmp_path):
+    with pytest.raises(ConfigError, match="duplicates is 'keep'"):
+        read_csv(put(tmp_path, "user,item\na,b\n"), duplicates="keep")
+
+
+def test_to_interactions_needs_train(tmp_path):
+    part = read_lightgcn(put(tmp_path, "0 1\n"))
+    with pytest.raises(DataError, match="a train file is needed"):
+        to_interactions({"test": part}, name="x")
