@@ -1,0 +1,148 @@
+"""One run from plan to record: load data, build, train or solve, evaluate once on test, keep what a reader needs to check it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+
+from recq_lib import paths, provenance, registry, results
+from recq_lib.config import TrainConfig
+from recq_lib.data.interactions import Interactions
+from recq_lib.errors import RecordError
+from recq_lib.evaluation import Evaluation
+from recq_lib.results import RunRecord, RunSpec
+from recq_lib.training import FitResult, Trainer, final_evaluation, fit
+
+_VALIDATION_FRACTION = 0.1
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run that may or may not be recorded yet. `config` also holds the seed and, for closed forms, the cutoffs."""
+
+    method: str
+    dataset: str
+    profile: str
+    config: TrainConfig = field(default_factory=TrainConfig)
+
+
+def default_device() -> str:
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def prepare(plan: Plan) -> Interactions:
+    """The plan's dataset, with a validation split carved from train when the method selects on one and none exists."""
+    from recq_lib.data import load
+    from recq_lib.data.splits import with_validation
+
+    data = load(plan.dataset, profile=plan.profile)
+    trained = registry.method(plan.method).kind == "trained"
+    if trained and plan.config.select_on == "val" and data.val.nnz == 0:
+        return with_validation(data, fraction=_VALIDATION_FRACTION, seed=0)
+    return data
+
+
+def spec_of(plan: Plan, data: Interactions) -> RunSpec:
+    """What identifies the run: closed forms depend on their own constants only, so seed and training settings are left out."""
+    if registry.method(plan.method).kind == "trained":
+        params, seed = plan.config.params(), plan.config.seed
+    else:
+        params, seed = {"ks": list(plan.config.ks)}, 0
+    # a stand-in keeps its own name: synthetic data are never recorded under the name of a real dataset
+    return RunSpec(plan.method, data.name, seed, plan.profile, params, data.fingerprint)
+
+
+def execute(
+    plan: Plan,
+    *,
+    device: str | None = None,
+    resume: bool = True,
+    on_epoch: Callable[[Trainer], None] | None = None,
+    data: Interactions | None = None,
+    stop_after: float | None = None,
+) -> RunRecord:
+    """Run `plan` and return its record (not saved). A killed run continues from its checkpoint when `resume` is set.
+
+    `stop_after` (seconds) ends this process's share early by raising `RunPaused`; the checkpoint stays.
+    """
+    device = device or default_device()
+    data = prepare(plan) if data is None else data
+    spec = spec_of(plan, data)
+    started = time.perf_counter()
+    model = registry.build(plan.method, data, plan.config)
+    built = time.perf_counter() - started
+    outcome: FitResult | None = None
+    checkpoint = paths.checkpoints_dir() / f"{spec.key}.pt"
+    if registry.method(plan.method).kind == "trained":
+        outcome = fit(
+            model,
+            data,
+            plan.config,
+            device=device,
+            checkpoint=checkpoint if resume else None,
+            on_epoch=_with_limit(on_epoch, stop_after, checkpoint),
+        )
+    started = time.perf_counter()
+    evaluation = final_evaluation(model, data, plan.config)
+    timings = {"build_seconds": built, "evaluation_seconds": time.perf_counter() - started, "peak_memory_mb": provenance.peak_memory_mb()}
+    record = _record(spec, data, model, evaluation, outcome, timings, device)
+    checkpoint.unlink(missing_ok=True)
+    return record
+
+
+def run(plan: Plan, *, device: str | None = None, force: bool = False, **options) -> RunRecord:
+    """The saved record of `plan`: looked up if it exists (unless `force`), else executed and saved."""
+    data = prepare(plan)
+    spec = spec_of(plan, data)
+    if results.exists(spec) and not force:
+        return results.load(spec.key)
+    record = execute(plan, device=device, data=data, **options)
+    results.save(record)
+    return record
+
+
+class RunPaused(RecordError):
+    """A run reached its time limit; run the same command again to continue."""
+
+
+def _with_limit(on_epoch, stop_after: float | None, checkpoint):
+    if stop_after is None:
+        return on_epoch
+    start = time.monotonic()
+
+    def limited(trainer: Trainer) -> None:
+        if on_epoch is not None:
+            on_epoch(trainer)
+        if time.monotonic() - start >= stop_after and not trainer.finished:
+            trainer.save(checkpoint)
+            raise RunPaused(f"paused after epoch {trainer.epoch - 1}, checkpoint {checkpoint.name}; run the same command again to continue")
+
+    return limited
+
+
+def _record(
+    spec: RunSpec, data: Interactions, model, evaluation: Evaluation, outcome: FitResult | None, timings: dict[str, float], device: str
+) -> RunRecord:
+    origin = provenance.collect(device if outcome is not None else "cpu")
+    origin |= {"data_source": data.source, "data_notes": data.notes}
+    metrics = dict(evaluation.values)
+    if outcome is not None:
+        timings = timings | {
+            "train_seconds": outcome.seconds,
+            "epochs": float(len(outcome.history)),
+            "best_epoch": float(outcome.best_epoch),
+        }
+        timings["seconds_per_epoch"] = outcome.seconds / max(1, len(outcome.history))
+        metrics[f"best_{spec.params['select_on']}_{spec.params['select_metric']}"] = outcome.best_value
+    return RunRecord(
+        spec=spec,
+        metrics=metrics,
+        per_user=evaluation.hit_counts(spec.params["ks"]),
+        history=outcome.history if outcome is not None else [],
+        n_bytes=model.n_bytes(),
+        timings=timings,
+        provenance=origin,
+    )

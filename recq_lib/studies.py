@@ -1,0 +1,135 @@
+"""Named grids of runs. A study is data: a function from profile to plans; running it skips what is recorded."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
+
+from recq_lib.config import TrainConfig, protocol
+from recq_lib.errors import ConfigError, RecqError, one_of
+from recq_lib.records import PROFILES
+from recq_lib.runs import Plan, run
+
+SIMPLE = ("mostpop", "itemknn", "ease", "gfcf")
+
+
+def _seeds(config: TrainConfig, n: int) -> Iterator[TrainConfig]:
+    return (dataclasses.replace(config, seed=seed) for seed in range(n))
+
+
+# λ per method, each the best of `L2_GRID` on validation with seed 0 (study "tune-l2"); MF needs more of it than LightGCN
+L2_GRID = (1e-4, 1e-3, 1e-2, 1e-1)
+_TUNED = {"smoke": {"mf": 1e-1, "lightgcn": 1e-2}, "quick": {"mf": 1e-2, "lightgcn": 1e-3}}
+
+
+def _small(profile: str) -> tuple[str, TrainConfig]:
+    """Dataset and protocol of the two small profiles: LightGCN's, with a larger step because minutes must do."""
+    if profile == "smoke":
+        return "synthetic-smoke", protocol("lightgcn", batch_size=512, lr=5e-3, epochs=100, eval_every=5, patience=4)
+    return "lastfm", protocol("lightgcn", lr=5e-3, epochs=150, eval_every=5, patience=4)
+
+
+def baselines(profile: str) -> list[Plan]:
+    """LightGCN beside MF and the closed forms: is the graph worth it, and what does a simple method reach?"""
+    if profile == "paper":
+        grid = [
+            ("beauty", protocol("baco"), 5),
+            ("ml1m", protocol("lightgcn", eval_every=5, patience=10), 3),
+            ("gowalla", protocol("lightgcn", eval_every=20, epochs=400), 3),
+            ("yelp2018", protocol("lightgcn", eval_every=20, epochs=300), 3),
+        ]
+        return [plan for dataset, config, seeds in grid for plan in _compared(dataset, profile, {"mf": config, "lightgcn": config}, seeds)]
+    dataset, config = _small(profile)
+    return _compared(dataset, profile, {name: dataclasses.replace(config, l2=l2) for name, l2 in _TUNED[profile].items()}, 3)
+
+
+def _compared(dataset: str, profile: str, trained: dict[str, TrainConfig], seeds: int) -> list[Plan]:
+    closed = [Plan(name, dataset, profile, trained["lightgcn"]) for name in SIMPLE]
+    return closed + [Plan(name, dataset, profile, c) for name, config in trained.items() for c in _seeds(config, seeds)]
+
+
+def tune_l2(profile: str) -> list[Plan]:
+    """The grid behind the small profiles' λ; at paper scale the papers' own values are used for all methods."""
+    if profile == "paper":
+        return []
+    dataset, config = _small(profile)
+    return [Plan(name, dataset, profile, dataclasses.replace(config, l2=l2)) for name in ("mf", "lightgcn") for l2 in L2_GRID]
+
+
+def depth(profile: str) -> list[Plan]:
+    """LightGCN with one to four layers, everything else equal."""
+    if profile == "paper":
+        return [Plan("lightgcn", "beauty", profile, c) for layers in (1, 2, 3, 4) for c in _seeds(protocol("baco", n_layers=layers), 3)]
+    dataset, config = _small(profile)
+    base = dataclasses.replace(config, l2=_TUNED[profile]["lightgcn"])
+    return [Plan("lightgcn", dataset, profile, c) for layers in (1, 2, 3, 4) for c in _seeds(dataclasses.replace(base, n_layers=layers), 3)]
+
+
+def l2q_teacher(profile: str) -> list[Plan]:
+    """The full-precision model of L²Q-GCN's family, learning curve on test as its authors logged it."""
+    if profile == "paper":
+        return [Plan("lightgcn", "ml1m", profile, c) for c in _seeds(protocol("l2q-authors"), 3)]
+    dataset, epochs = {"smoke": ("synthetic-smoke", 5), "quick": ("lastfm", 6)}[profile]
+    return [Plan("lightgcn", dataset, profile, c) for c in _seeds(protocol("l2q-authors", dim=64, epochs=epochs), 1)]
+
+
+STUDIES: dict[str, Callable[[str], list[Plan]]] = {"baselines": baselines, "tune-l2": tune_l2, "depth": depth, "l2q-teacher": l2q_teacher}
+
+
+def plans(study: str, profile: str) -> list[Plan]:
+    """The plans of a study. Raises `ConfigError` for an unknown study or profile."""
+    return STUDIES[one_of("study", study, tuple(STUDIES))](one_of("profile", profile, PROFILES))
+
+
+def run_study(
+    study: str,
+    profile: str,
+    *,
+    jobs: int = 1,
+    device: str | None = None,
+    report: Callable[[str], None] = print,
+    only: Callable[[Plan], bool] | None = None,
+    stop_after: float | None = None,
+) -> int:
+    """Run every plan that has no record yet; returns the number of failures, each reported in one line.
+
+    `jobs` processes work side by side, each with its share of the threads.
+    """
+    if jobs < 1:
+        raise ConfigError(f"jobs is {jobs}, but must be at least 1")
+    todo = [plan for plan in plans(study, profile) if only is None or only(plan)]
+    if jobs == 1:
+        return sum(_report(report, plan, _attempt(plan, device, stop_after)) for plan in todo)
+    failures = 0
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_share_threads, initargs=(jobs,)) as pool:
+        futures = {pool.submit(_attempt, plan, device, stop_after): plan for plan in todo}
+        for future in as_completed(futures):
+            failures += _report(report, futures[future], future.result())
+    return failures
+
+
+def _share_threads(jobs: int) -> None:
+    import os
+
+    import torch
+
+    share = max(1, (os.cpu_count() or 1) // jobs)
+    os.environ["NUMBA_NUM_THREADS"] = str(share)  # read by numba at its first import in this process
+    torch.set_num_threads(share)
+
+
+def _attempt(plan: Plan, device: str | None, stop_after: float | None) -> str | tuple[str, str]:
+    try:
+        record = run(plan, device=device, stop_after=stop_after)
+    except RecqError as error:
+        return ("failed", str(error))
+    metric = f"recall@{20 if 'recall@20' in record.metrics else max(plan.config.ks)}"
+    return f"{metric} {100 * record.metrics[metric]:.2f} %"
+
+
+def _report(report: Callable[[str], None], plan: Plan, outcome: str | tuple[str, str]) -> bool:
+    failed = isinstance(outcome, tuple)
+    report(f"{plan.dataset:>15}  {plan.method:<12} seed {plan.config.seed}  {'FAILED: ' + outcome[1] if failed else outcome}")
+    return failed
