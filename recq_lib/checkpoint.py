@@ -42,5 +42,7 @@ def load(path: Path) -> Checkpoint:
     except Exception as error:
         raise RecordError(f"checkpoint {path} cannot be read ({type(error).__name__}); delete it to start the run anew") from error
     if meta.get("format") != _FORMAT:
-        raise RecordError(f"checkpoint {path} has format {meta.get('format')}, this version reads {_FORMAT}; delete it to start the run anew")
+        raise RecordError(
+            f"checkpoint {path} has format {meta.get('format')}, this version reads {_FORMAT}; delete it to start the run anew"
+        )
     return Checkpoint(tensors, meta)

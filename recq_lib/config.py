@@ -90,7 +90,9 @@ PROTOCOLS: dict[str, TrainConfig] = {
         ks=(20, 40, 60, 80, 100),
     ),
     # the same model and optimiser, chosen on a validation split
-    "l2q": TrainConfig(dim=256, n_layers=2, readout="concat", sampling="per_user", epochs=100, eval_every=2, patience=10, ks=(20, 40, 60, 80, 100)),
+    "l2q": TrainConfig(
+        dim=256, n_layers=2, readout="concat", sampling="per_user", epochs=100, eval_every=2, patience=10, ks=(20, 40, 60, 80, 100),
+    ),
 }  # fmt: skip
 
 

@@ -70,10 +70,10 @@ class TripleSampler:
         # item minus its rank counts the unconsumed items before it; with the user in the high digits one sorted array serves all users
         rank = np.arange(items.size, dtype=np.int64) - data.train.indptr[users]
         gaps = users.astype(np.int64) * (data.n_items + 1) + items - rank
-        self._users, self._items, self._gaps, self._degree, self._start, self._active = (
-            torch.from_numpy(np.ascontiguousarray(a)).to(self.device)
-            for a in (users.astype(np.int64), items.astype(np.int64), gaps, degree, data.train.indptr[:-1].astype(np.int64), np.flatnonzero(degree))
-        )  # fmt: skip
+        start, active = data.train.indptr[:-1].astype(np.int64), np.flatnonzero(degree)
+        arrays = (users.astype(np.int64), items.astype(np.int64), gaps, degree, start, active)
+        tensors = (torch.from_numpy(np.ascontiguousarray(array)).to(self.device) for array in arrays)
+        self._users, self._items, self._gaps, self._degree, self._start, self._active = tensors
 
     @property
     def n_triples(self) -> int:

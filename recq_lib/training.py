@@ -145,7 +145,9 @@ class Trainer:
         """Continue from `path`. Raises `RecordError` if it belongs to another configuration, dataset or model."""
         saved = checkpoints.load(path)
         if saved.meta["run"] != self._identity():
-            raise RecordError(f"checkpoint {path} belongs to another run (configuration, data or model differ); delete it or choose another path")
+            raise RecordError(
+                f"checkpoint {path} belongs to another run (configuration, data or model differ); delete it or choose another path"
+            )
         parts = {"model": {}, "best": {}, "adam": {}}
         for name, tensor in saved.tensors.items():
             kind, _, rest = name.partition(".")

@@ -40,7 +40,9 @@ def test_ranking_equals_full_sort(data, codes, masks):
 def test_ties_follow_the_seed(data):
     pair = vectors(data, dim=3, codes=True)
     for seed in (1, 2):
-        np.testing.assert_array_equal(evaluate(pair, data, ks=(10,), tie_seed=seed).top, expected_top(data, pair, 10, ("train", "val"), seed))
+        np.testing.assert_array_equal(
+            evaluate(pair, data, ks=(10,), tie_seed=seed).top, expected_top(data, pair, 10, ("train", "val"), seed)
+        )
     assert not np.array_equal(evaluate(pair, data, ks=(10,), tie_seed=1).top, evaluate(pair, data, ks=(10,), tie_seed=2).top)
 
 
