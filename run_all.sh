@@ -212,7 +212,9 @@ run_tests() {
     local failed=()
     "$py" -m ruff check recq_lib tests notebooks || failed+=(ruff)
 
-    "$py" -m pytest tests -ra -n 2 --dist loadscope || failed+=(tests)
+    # one thread per worker: two workers that each start two threads slow each other down many times over
+    RECQ_THREADS=1 OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 NUMBA_NUM_THREADS=1 \
+        "$py" -m pytest tests -ra -n 2 --dist loadscope || failed+=(tests)
 
     if compgen -G 'notebooks/*.ipynb' >/dev/null; then
         "$py" -m recq_lib.runner facts --jobs 2 || failed+=(notebooks)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
-from recq_lib import provenance
+from recq_lib import paths, provenance
 from recq_lib.benchmarking.parts import PARTS
 from recq_lib.data import load
 from recq_lib.errors import ConfigError, one_of
@@ -27,6 +29,12 @@ def run_benchmarks(
             report(f"benchmark: {part} …")
         rows += PARTS[part](data, repeats)
     return {"dataset": data.name, "provenance": provenance.collect("cpu"), "rows": rows}
+
+
+def recorded(path: Path | None = None) -> dict[str, Any] | None:
+    """The benchmark outcome committed under `benchmarks/`, or None; written by `python -m recq_lib bench --output`."""
+    path = path or paths.project_root() / "benchmarks" / "results.json"
+    return json.loads(path.read_text()) if path.is_file() else None
 
 
 def as_text(outcome: dict[str, Any]) -> str:

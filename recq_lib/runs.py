@@ -45,13 +45,16 @@ def prepare(plan: Plan) -> Interactions:
     return data
 
 
-def spec_of(plan: Plan, data: Interactions) -> RunSpec:
-    """What identifies the run: closed forms depend on their own constants only, so seed and training settings are left out."""
+def identity_of(plan: Plan) -> tuple[int, dict]:
+    """(seed, params) that tell the plan's runs apart: closed forms depend on their own constants only, not on training settings."""
     if registry.method(plan.method).kind == "trained":
-        params, seed = plan.config.params(), plan.config.seed
-    else:
-        params, seed = {"ks": list(plan.config.ks)}, 0
-    # a stand-in keeps its own name: synthetic data are never recorded under the name of a real dataset
+        return plan.config.seed, plan.config.params()
+    return 0, {"ks": list(plan.config.ks)}
+
+
+def spec_of(plan: Plan, data: Interactions) -> RunSpec:
+    """What identifies the run. A stand-in keeps its own name: synthetic data are never recorded under the name of a real dataset."""
+    seed, params = identity_of(plan)
     return RunSpec(plan.method, data.name, seed, plan.profile, params, data.fingerprint)
 
 

@@ -48,6 +48,7 @@ class TripleSampler:
         "per_user": floor(T/U) triples for every user with training items (BiGeaR, so L²Q-GCN);
         "uniform_user": T draws of a uniform user, then a uniform positive (LightGCN-PyTorch)
     negatives : "unobserved" (not in the user's training items) or "uniform" (any item; BACO)
+    device : where the triples are drawn and left; the values do not depend on it
     """
 
     def __init__(
@@ -58,8 +59,8 @@ class TripleSampler:
         if not 0 <= seed < 2**31:
             raise ConfigError(f"seed is {seed}, but must lie in [0, 2^31)")
         self.seed, self.device = seed, torch.device(device)
-        self.n_items, self.n_train = data.n_items, data.n_train
-        degree = np.diff(data.train.indptr).astype(np.int64)
+        self.n_items, self.n_train, self.n_users = data.n_items, data.n_train, data.n_users
+        degree = np.diff(data.train.indptr)
         full = np.flatnonzero(degree == data.n_items)
         if negatives == "unobserved" and full.size:
             raise DataError(
@@ -67,59 +68,102 @@ class TripleSampler:
                 "drop such users or choose negatives='uniform'"
             )
         users, items = data.pairs("train")
-        # item minus its rank counts the unconsumed items before it; with the user in the high digits one sorted array serves all users
-        rank = np.arange(items.size, dtype=np.int64) - data.train.indptr[users]
-        gaps = users.astype(np.int64) * (data.n_items + 1) + items - rank
-        start, active = data.train.indptr[:-1].astype(np.int64), np.flatnonzero(degree)
-        arrays = (users.astype(np.int64), items.astype(np.int64), gaps, degree, start, active)
-        tensors = (torch.from_numpy(np.ascontiguousarray(array)).to(self.device) for array in arrays)
-        self._users, self._items, self._gaps, self._degree, self._start, self._active = tensors
+        arrays = (users, items, data.train.indptr, np.flatnonzero(degree))
+        # copies: the interactions are read-only, and torch only takes writable memory
+        self._users, self._items, self._indptr, self._active = (torch.from_numpy(a.astype(np.int64)).to(self.device) for a in arrays)
+        self._draw = _KernelDraws(self) if self.device.type == "cpu" else _TorchDraws(self)
 
     @property
     def n_triples(self) -> int:
         if self.convention == "per_user":
-            return self._active.numel() * self._per_user
+            # the official code divides by all users of the id space; at least one triple each keeps tiny data usable
+            return self._active.numel() * max(1, self.n_train // self.n_users)
         return self.n_train
-
-    @property
-    def _per_user(self) -> int:
-        # the official code divides by all users of the id space; at least one triple each keeps tiny data usable
-        return max(1, self.n_train // self._degree.numel())
 
     def epoch(self, number: int) -> Triples:
         """The triples of epoch `number` (0-based), in training order."""
         users, positives = self._positives(number)
-        return Triples(users, positives, self._draw_negatives(users, number))
+        if self.negatives == "uniform":
+            return Triples(users, positives, self._draw.items(self._key(number, _NEGATIVE), self.n_triples))
+        return Triples(users, positives, self._draw.unobserved(self._key(number, _NEGATIVE), users))
 
     def _positives(self, epoch: int) -> tuple[torch.Tensor, torch.Tensor]:
-        order = self._order(epoch)
         if self.convention == "per_interaction":
+            order = self._order(epoch)
             return self._users[order], self._items[order]
         if self.convention == "per_user":
-            users = self._active[order % self._active.numel()]
+            users = self._active[self._order(epoch) % self._active.numel()]
         else:
-            users = self._active[self._uniform(epoch, _USER, self._active.numel())]
-        offset = self._uniform(epoch, _POSITIVE, self._degree[users])
-        return users, self._items[self._start[users] + offset]
+            users = self._draw.users(self._key(epoch, _USER), self.n_triples)
+        return users, self._draw.positives(self._key(epoch, _POSITIVE), users)
 
     def _order(self, epoch: int) -> torch.Tensor:
-        if self.convention == "uniform_user":
-            return torch.empty(0, dtype=torch.int64)
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
         return torch.randperm(self.n_triples, generator=generator).to(self.device)  # drawn on the CPU: one order on all devices
 
-    def _draw_negatives(self, users: torch.Tensor, epoch: int) -> torch.Tensor:
-        if self.negatives == "uniform":
-            return self._uniform(epoch, _NEGATIVE, self.n_items)
-        rank = self._uniform(epoch, _NEGATIVE, self.n_items - self._degree[users])
-        before = torch.searchsorted(self._gaps, users * (self.n_items + 1) + rank, right=True) - self._start[users]
-        return rank + before
+    def _key(self, epoch: int, purpose: int) -> int:
+        """Start of the counter for one stream of one epoch, a signed 64-bit integer."""
+        mixed = _mix(torch.tensor([self.seed * 4 + purpose, epoch + 2**40]))
+        return int(mixed[0] ^ mixed[1])
 
-    def _uniform(self, epoch: int, purpose: int, below: int | torch.Tensor) -> torch.Tensor:
-        """Integers in [0, below), one per triple; 31 random bits, so the bias is under below/2^31."""
-        position = torch.arange(self.n_triples, dtype=torch.int64, device=self.device)
-        key = _mix(torch.tensor(self.seed * 4 + purpose, dtype=torch.int64)) ^ _mix(torch.tensor(epoch + 2**40, dtype=torch.int64))
-        return (_shift(_mix(position + key.to(self.device)), 33) * below) >> 31
+
+class _KernelDraws:
+    """One pass in numba; see `kernels/sampling.py`."""
+
+    def __init__(self, sampler: TripleSampler) -> None:
+        # int32 halves the memory that the searches touch
+        self.items_of, self.indptr = (t.to(torch.int32).numpy() for t in (sampler._items, sampler._indptr))
+        self.active = sampler._active.numpy()
+        self.n_items = sampler.n_items
+
+    def users(self, key: int, n: int) -> torch.Tensor:
+        return self._fill("draw_users", n, key, self.active)
+
+    def positives(self, key: int, users: torch.Tensor) -> torch.Tensor:
+        return self._fill("draw_positives", users.numel(), key, users.numpy(), self.indptr, self.items_of)
+
+    def unobserved(self, key: int, users: torch.Tensor) -> torch.Tensor:
+        return self._fill("draw_unobserved", users.numel(), key, users.numpy(), self.indptr, self.items_of, self.n_items)
+
+    def items(self, key: int, n: int) -> torch.Tensor:
+        return self._fill("draw_uniform", n, key, self.n_items)
+
+    @staticmethod
+    def _fill(name: str, n: int, key: int, *arguments) -> torch.Tensor:
+        from recq_lib.kernels import sampling as kernel
+
+        out = torch.empty(n, dtype=torch.int64)
+        getattr(kernel, name)(np.uint64(key % 2**64), *arguments, out.numpy())
+        return out
+
+
+class _TorchDraws:
+    """The same values by torch operations, on any device; torch has no unsigned 64-bit arithmetic, so signed integers wrap around."""
+
+    def __init__(self, sampler: TripleSampler) -> None:
+        self.items_of, self.active, self.n_items = sampler._items, sampler._active, sampler.n_items
+        self.start, self.degree = sampler._indptr[:-1], sampler._indptr.diff()
+        # item minus its rank counts the unobserved items before it; with the user in the high digits one sorted array serves all users
+        rank = torch.arange(self.items_of.numel(), device=sampler.device) - self.start[sampler._users]
+        self.gaps = sampler._users * (self.n_items + 1) + self.items_of - rank
+
+    def users(self, key: int, n: int) -> torch.Tensor:
+        return self.active[self._uniform(key, n, self.active.numel())]
+
+    def positives(self, key: int, users: torch.Tensor) -> torch.Tensor:
+        return self.items_of[self.start[users] + self._uniform(key, users.numel(), self.degree[users])]
+
+    def unobserved(self, key: int, users: torch.Tensor) -> torch.Tensor:
+        rank = self._uniform(key, users.numel(), self.n_items - self.degree[users])
+        return rank + torch.searchsorted(self.gaps, users * (self.n_items + 1) + rank, right=True) - self.start[users]
+
+    def items(self, key: int, n: int) -> torch.Tensor:
+        return self._uniform(key, n, self.n_items)
+
+    def _uniform(self, key: int, n: int, below: int | torch.Tensor) -> torch.Tensor:
+        """Integers in [0, below) from 31 random bits each, so the bias is under below/2^31."""
+        position = torch.arange(n, dtype=torch.int64, device=self.items_of.device)
+        return (_shift(_mix(position + key), 33) * below) >> 31
 
 
 def _shift(x: torch.Tensor, bits: int) -> torch.Tensor:

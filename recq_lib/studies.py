@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 
+from recq_lib import results
 from recq_lib.config import TrainConfig, protocol
 from recq_lib.errors import ConfigError, RecqError, one_of
-from recq_lib.records import PROFILES
-from recq_lib.runs import Plan, run
+from recq_lib.records import PROFILES, RunRecord, canonical_json
+from recq_lib.runs import Plan, identity_of, run
 
 SIMPLE = ("mostpop", "itemknn", "ease", "gfcf")
 
@@ -67,20 +68,38 @@ def depth(profile: str) -> list[Plan]:
     return [Plan("lightgcn", dataset, profile, c) for layers in (1, 2, 3, 4) for c in _seeds(dataclasses.replace(base, n_layers=layers), 3)]
 
 
-def l2q_teacher(profile: str) -> list[Plan]:
-    """The full-precision model of L²Q-GCN's family, learning curve on test as its authors logged it."""
-    if profile == "paper":
-        return [Plan("lightgcn", "ml1m", profile, c) for c in _seeds(protocol("l2q-authors"), 3)]
-    dataset, epochs = {"smoke": ("synthetic-smoke", 5), "quick": ("lastfm", 6)}[profile]
-    return [Plan("lightgcn", dataset, profile, c) for c in _seeds(protocol("l2q-authors", dim=64, epochs=epochs), 1)]
+def l2q_curve(profile: str) -> list[Plan]:
+    """The first epochs of the full-precision model of L²Q-GCN's family, evaluated on test as its authors logged them (0-based 0…20)."""
+    dataset, dim, epochs = {"smoke": ("synthetic-smoke", 64, 6), "quick": ("lastfm", 64, 11), "paper": ("ml1m", 256, 21)}[profile]
+    return [Plan("lightgcn", dataset, profile, protocol("l2q-authors", dim=dim, epochs=epochs))]
 
 
-STUDIES: dict[str, Callable[[str], list[Plan]]] = {"baselines": baselines, "tune-l2": tune_l2, "depth": depth, "l2q-teacher": l2q_teacher}
+STUDIES: dict[str, Callable[[str], list[Plan]]] = {"baselines": baselines, "tune-l2": tune_l2, "depth": depth, "l2q-curve": l2q_curve}
 
 
 def plans(study: str, profile: str) -> list[Plan]:
     """The plans of a study. Raises `ConfigError` for an unknown study or profile."""
     return STUDIES[one_of("study", study, tuple(STUDIES))](one_of("profile", profile, PROFILES))
+
+
+def recorded(study: str, profile: str) -> list[RunRecord]:
+    """Saved records of a study's plans, in the order of the plans; plans without a record are left out. Arrays are not read."""
+    found = {_identity(r.spec.method, r.spec.dataset, r.spec.seed, r.spec.params): r for r in results.find(profile=profile, arrays=False)}
+    keys = [_identity(p.method, p.dataset, *identity_of(p)) for p in plans(study, profile)]
+    return [found[key] for key in dict.fromkeys(keys) if key in found]
+
+
+def best_recorded(study: str) -> tuple[str, list[RunRecord]]:
+    """(profile, records) of the best profile (paper before quick before smoke) with records of a trained method; ("", []) if none."""
+    for profile in PROFILES:
+        records = recorded(study, profile)
+        if any(record.history for record in records):
+            return profile, records
+    return "", []
+
+
+def _identity(method: str, dataset: str, seed: int, params: Mapping[str, object]) -> str:
+    return canonical_json([method, dataset, seed, dict(params)])
 
 
 def run_study(

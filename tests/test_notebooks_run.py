@@ -5,6 +5,8 @@ Without notebooks the same tests run on a small sample, so that the machinery is
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import re
 from pathlib import Path
@@ -13,10 +15,11 @@ import nbclient
 import pytest
 from nbformat import NotebookNode
 from notebook_samples import runnable, write
+from PIL import Image
 
 from recq_lib import paths
 from recq_lib.notebook_tools.execute import CELL_SECONDS, environment, error_of, execute, private_folders
-from recq_lib.notebook_tools.refresh import deviations, refresh
+from recq_lib.notebook_tools.refresh import deviations, refresh, small_png
 from recq_lib.notebook_tools.sources import find, read, tags
 from recq_lib.notebook_tools.student import student_version
 
@@ -110,3 +113,15 @@ def test_deviations_see_missing_new_and_undefined_values() -> None:
         "b: nan, committed 1.0, allowed deviation 0.05",
         "c: written, but not in the committed copy",
     ]
+
+
+def test_small_png_keeps_the_picture() -> None:
+    picture = Image.new("RGBA", (60, 40), (255, 255, 255, 255))
+    for x in range(60):
+        picture.putpixel((x, x // 2), (0, 114, 178, 255))
+    buffer = io.BytesIO()
+    picture.save(buffer, "png")
+    small = small_png(base64.b64encode(buffer.getvalue()).decode())
+    again = Image.open(io.BytesIO(base64.b64decode(small)))
+    assert again.mode == "P" and again.convert("RGB").tobytes() == picture.convert("RGB").tobytes()
+    assert small_png(small) == small

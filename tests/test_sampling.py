@@ -6,7 +6,7 @@ from scipy import stats
 
 from recq_lib.data.interactions import Interactions
 from recq_lib.errors import ConfigError, DataError
-from recq_lib.sampling import CONVENTIONS, TripleSampler, _mix
+from recq_lib.sampling import CONVENTIONS, TripleSampler, _mix, _TorchDraws
 
 
 @pytest.fixture(scope="module")
@@ -98,9 +98,20 @@ def test_epochs_depend_on_seed_and_number_only(data, convention):
 
 def test_streams_of_one_epoch_are_independent(data):
     sampler = TripleSampler(data, convention="uniform_user", negatives="uniform")
-    streams = np.array([(sampler._uniform(0, purpose, 1000)).numpy() for purpose in range(3)], float)
+    streams = np.array([sampler._draw.items(sampler._key(0, purpose), 5000).numpy() for purpose in range(3)], float)
     correlation = np.corrcoef(streams)[np.triu_indices(3, 1)]
     assert np.abs(correlation).max() < 4 / np.sqrt(streams.shape[1])
+
+
+@pytest.mark.parametrize("convention", CONVENTIONS)
+@pytest.mark.parametrize("negatives", ["unobserved", "uniform"])
+@pytest.mark.parametrize("seed", [0, 7, 2**31 - 1])
+def test_kernel_and_torch_draw_the_same_triples(data, convention, negatives, seed):
+    kernel, device = (TripleSampler(data, convention=convention, negatives=negatives, seed=seed) for _ in range(2))
+    device._draw = _TorchDraws(device)
+    for epoch in (0, 3):
+        a, b = kernel.epoch(epoch), device.epoch(epoch)
+        assert torch.equal(a.users, b.users) and torch.equal(a.positives, b.positives) and torch.equal(a.negatives, b.negatives)
 
 
 def test_batches_cover_the_epoch_in_order(data):

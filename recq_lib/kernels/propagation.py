@@ -10,11 +10,31 @@ four at a time so that an output row is loaded and stored once per four, and fou
 
 from __future__ import annotations
 
+from types import FunctionType
+
 import numpy as np
 from numba import njit, prange
 
 # reassociation and contraction let LLVM use fused multiply-adds; NaN and infinity keep their meaning
 _FLAGS = {"reassoc", "contract", "nsz"}
+
+
+_SERIAL_WORK = 2_000_000  # multiply-adds (about 0.3 ms) under which waking other threads costs more than they bring
+
+
+class _Both:
+    """One function compiled for all threads and for one; both give the same bits, because a row is summed by one thread."""
+
+    def __init__(self, function) -> None:
+        options = {"fastmath": _FLAGS, "cache": True, "nogil": True}
+        single = FunctionType(function.__code__, function.__globals__, function.__name__)
+        single.__qualname__ = f"{function.__name__}_serial"  # numba's disk cache knows functions by this name, not by their options
+        self.parallel, self.serial = njit(parallel=True, **options)(function), njit(**options)(single)
+        self.__doc__ = function.__doc__
+
+    def __call__(self, indptr, indices, *arguments) -> None:
+        small = indices.size * arguments[-1].shape[1] < _SERIAL_WORK
+        (self.serial if small else self.parallel)(indptr, indices, *arguments)
 
 
 @njit(inline="always", fastmath=_FLAGS)
@@ -34,7 +54,7 @@ def _add_neighbours(begin, end, indices, values, x, row):
         e += 1
 
 
-@njit(parallel=True, fastmath=_FLAGS, cache=True, nogil=True)
+@_Both
 def product(indptr, indices, values, chunks, x, out):
     """`out[i] = Σ_j values[i, j] · x[j]` for every row i. `chunks` holds row borders of about equal work."""
     for c in prange(chunks.shape[0] - 1):
@@ -44,7 +64,7 @@ def product(indptr, indices, values, chunks, x, out):
             _add_neighbours(indptr[i], indptr[i + 1], indices, values, x, row)
 
 
-@njit(parallel=True, fastmath=_FLAGS, cache=True, nogil=True)
+@_Both
 def product_at(indptr, indices, values, rows, x, out):
     """`out[r] = Σ_j values[rows[r], j] · x[j]`: only the rows that are asked for."""
     for r in prange(rows.shape[0]):
@@ -54,7 +74,7 @@ def product_at(indptr, indices, values, rows, x, out):
         _add_neighbours(indptr[i], indptr[i + 1], indices, values, x, row)
 
 
-@njit(parallel=True, fastmath=_FLAGS, cache=True, nogil=True)
+@_Both
 def product_plus(indptr, indices, values, chunks, x, slot, extra, out):
     """`out[i] = Σ_j values[i, j] · x[j] + extra[slot[i]]` (no extra where `slot[i] < 0`): one Horner step."""
     for c in prange(chunks.shape[0] - 1):
@@ -67,7 +87,7 @@ def product_plus(indptr, indices, values, chunks, x, slot, extra, out):
             _add_neighbours(indptr[i], indptr[i + 1], indices, values, x, row)
 
 
-@njit(parallel=True, fastmath=_FLAGS, cache=True, nogil=True)
+@_Both
 def product_from(indptr, indices, values, chunks, slot, x, extra, out):
     """As `product_plus`, for an input that is zero outside few rows: row j of the input is `x[slot[j]]`, or 0 if `slot[j] < 0`."""
     d = out.shape[1]

@@ -75,6 +75,7 @@ def private_folders() -> Iterator[tuple[Path, dict[str, str | None]]]:
                 "RECQ_OUT_DIR": str(folder / "out"),
                 "RECQ_RESULTS_DIR": str(folder / "results"),
                 "IPYTHONDIR": str(folder / "ipython"),
+                "RECQ_THREADS": "1",  # smoke data are too small to share, and one thread is the same on every machine
             },
         )
 
