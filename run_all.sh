@@ -19,7 +19,7 @@ notebook, data source, seconds, peak memory, status. What has not changed since 
   --profile P    smoke: synthetic data, 3 minutes; quick: small real data where they can be had, 15 minutes;
                  paper: full data and settings of the papers, hours (continues where it was stopped)
   --only NAME    notebooks by number or name, e.g. --only 03 05
-  --jobs N       notebooks at a time (default 1)
+  --jobs N       notebooks at a time (default: one per core, at most 4; one in the paper profile)
   --force        run also what is up to date
   --resume       accepted and needless: every run continues where the last one stopped
 

@@ -45,6 +45,9 @@ def as_text(outcome: dict[str, Any]) -> str:
         if "megabytes" in row:
             lines.append(f"{name} {row['megabytes']:10.0f} MB")
             continue
+        if "relative_distance" in row:
+            lines.append(f"{name} {row['relative_distance']:10.1e} relative distance of the tables after 20 steps")
+            continue
         extra = f"  {row['edges']:>10,} edges  {row['per_edge']:8.1f} ns per edge" if "edges" in row else ""
         lines.append(
             f"{name} {1e3 * row['median']:10.1f} ms  [{1e3 * row['low']:.1f}, {1e3 * row['high']:.1f}]  {row['ratio']:7.1f} ×{extra}"

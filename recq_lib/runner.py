@@ -47,7 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     run = commands.add_parser("run", parents=[shared], help="execute the notebooks and publish their figures")
     run.add_argument("--profile", default="quick", choices=figure_store.PROFILES)
     run.add_argument("--only", nargs="+", default=[], metavar="NAME", help="number or name, e.g. 03 05")
-    run.add_argument("--jobs", type=_positive, default=1, metavar="N", help="notebooks at a time")
+    run.add_argument("--jobs", type=_positive, metavar="N", help="notebooks at a time; default: a core each, in the paper profile one")
     run.add_argument("--param", action="append", default=[], metavar="NAME=VALUE", help="set a notebook parameter (repeatable)")
     run.add_argument("--force", action="store_true", help="run also what is up to date")
 
@@ -95,7 +95,7 @@ def _run(notebooks: list[Path], options: argparse.Namespace) -> int:
             notebooks,
             profile=options.profile,
             params=_parameters(options.param),
-            jobs=options.jobs,
+            jobs=options.jobs or default_jobs(options.profile),
             force=options.force,
             say=lambda text: print(text, flush=True),
         )
@@ -105,6 +105,13 @@ def _run(notebooks: list[Path], options: argparse.Namespace) -> int:
     print()
     print(batch.report(rows, options.profile))
     return 0 if all(row.good for row in rows) else 1
+
+
+def default_jobs(profile: str) -> int:
+    """Small data do not fill two cores, so notebooks share them; paper-scale training takes all cores for one notebook."""
+    from recq_lib.notebook import thread_count
+
+    return 1 if profile == "paper" else min(4, thread_count())
 
 
 def _stop(*_: object) -> NoReturn:

@@ -61,10 +61,18 @@ def test_turns_and_ratios():
 
 
 def test_benchmarks_run_and_print():
-    outcome = bench.run_benchmarks("synthetic-tiny", only=["step", "sampling", "graph", "evaluation"], repeats=1)
-    assert {row["part"] for row in outcome["rows"]} == {"training step", "epoch sampling", "graph build", "full ranking"}
-    assert all(row["median"] > 0 and row["ratio"] > 0 for row in outcome["rows"])
+    outcome = bench.run_benchmarks("synthetic-tiny", only=["step", "agreement", "sampling", "graph", "evaluation"], repeats=1)
+    rows = {row["part"]: row for row in outcome["rows"]}
+    assert set(rows) == {"training step", "agreement", "epoch sampling", "graph build", "full ranking"}
+    assert rows.pop("agreement")["relative_distance"] < 1e-5
+    assert all(row["median"] > 0 and row["ratio"] > 0 for row in rows.values())
     assert len(bench.as_text(outcome).splitlines()) == 1 + len(outcome["rows"])
+
+
+def test_recorded_outcome_is_read_back(tmp_path):
+    assert bench.recorded(tmp_path / "results.json") is None
+    (tmp_path / "results.json").write_text('{"dataset": "x", "rows": []}')
+    assert bench.recorded(tmp_path / "results.json") == {"dataset": "x", "rows": []}
 
 
 def test_bad_requests_are_refused():

@@ -103,6 +103,19 @@ def test_study_runs_once_and_reports_failures(monkeypatch):
     assert "FAILED" in lines[-1] and "no-such-data" in lines[-1]
 
 
+def test_recorded_finds_a_studys_records_in_plan_order(monkeypatch):
+    small = [plan(seed=1), plan("mostpop"), plan(seed=0), plan(seed=2)]
+    monkeypatch.setitem(studies.STUDIES, "tiny", lambda profile: small if profile == "smoke" else [])
+    assert studies.best_recorded("tiny") == ("", [])
+    runs.run(plan(seed=9))  # of another study
+    runs.run(small[1])
+    assert studies.best_recorded("tiny") == ("", [])  # closed forms alone are no comparison
+    for number in (2, 0):
+        runs.run(small[number])
+    profile, records = studies.best_recorded("tiny")
+    assert profile == "smoke" and [(r.spec.method, r.spec.seed) for r in records] == [("lightgcn", 1), ("mostpop", 0), ("lightgcn", 0)]
+
+
 def test_parallel_study_gives_the_same_records(monkeypatch, tmp_path):
     plans = [p for p in studies.plans("baselines", "smoke") if p.method in ("mostpop", "itemknn")]
     wanted = {(p.method, p.config.seed) for p in plans}

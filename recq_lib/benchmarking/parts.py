@@ -43,6 +43,21 @@ def step(data: Interactions, repeats: int) -> list[dict[str, Any]]:
     return table("training step", take_turns(calls, repeats))
 
 
+def agreement(data: Interactions, repeats: int) -> list[dict[str, Any]]:
+    """Relative distance of the tables after 20 steps from one start: the speed must not come from other mathematics."""
+    config = protocol("lightgcn")
+    trainer = _trainer(data, config)
+    weight = trainer.model.table.weight.detach()
+    model = rivals.PlainLightGCN(weight, rivals.coo_product(trainer.model.graph), data.n_users, config)
+    batches = trainer.sampler.epoch(0).batches(config.batch_size)
+    for _, batch in zip(range(20), batches):
+        _our_step(trainer, batch)
+        model.step(*batch)
+    ours, theirs = trainer.model.table.weight.detach(), model.table.detach()
+    distance = float((ours - theirs).norm() / theirs.norm())
+    return [{"part": "agreement", "contender": "torch.sparse COO", "relative_distance": distance}]
+
+
 def sampling(data: Interactions, repeats: int) -> list[dict[str, Any]]:
     """One epoch of triples (T draws of a uniform user)."""
     sampler, numbers = TripleSampler(data, convention="uniform_user"), iter(range(10**9))
@@ -114,7 +129,8 @@ def memory(data: Interactions, repeats: int) -> list[dict[str, Any]]:
 
 
 PARTS: dict[str, Callable[[Interactions, int], list[dict[str, Any]]]] = {
-    "step": step, "sampling": sampling, "graph": graph, "evaluation": evaluation, "growth": growth, "memory": memory,
+    "step": step, "agreement": agreement, "sampling": sampling, "graph": graph, "evaluation": evaluation, "growth": growth,
+    "memory": memory,
 }  # fmt: skip
 
 

@@ -19,7 +19,7 @@ from numba import njit, prange
 _FLAGS = {"reassoc", "contract", "nsz"}
 
 
-_SERIAL_WORK = 2_000_000  # multiply-adds (about 0.3 ms) under which waking other threads costs more than they bring
+_SERIAL_WORK = 8_000_000  # multiply-adds (about 1 ms) under which waking other threads can cost more than they bring
 
 
 class _Both:

@@ -59,7 +59,9 @@ def small_png(text: str) -> str:
     paper = Image.new("RGB", picture.size, "white")
     paper.paste(picture, mask=picture.getchannel("A") if "A" in picture.getbands() else None)
     buffer = io.BytesIO()
-    paper.quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(buffer, "png", optimize=True, dpi=picture.info.get("dpi"))
+    paper.quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(
+        buffer, "png", optimize=True, dpi=picture.info.get("dpi")
+    )
     return base64.b64encode(buffer.getvalue()).decode("ascii") + "\n"
 
 
