@@ -6,7 +6,7 @@ Item ids often follow popularity, so breaking ties by id would favour models wit
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -18,7 +18,8 @@ from recq_lib import metrics
 from recq_lib.data.interactions import Interactions
 from recq_lib.errors import ConfigError
 
-_BLOCK_BYTES = 16 * 2**20  # scores of one block stay in the last-level cache between the product and the scan
+# scores of one tile stay in the cache near a core between the product and the scan
+_TILE_USERS, _TILE_ITEMS = 512, 1024
 
 
 class BlockScorer(Protocol):
@@ -97,59 +98,68 @@ def rank(model, users: np.ndarray, n_items: int, k: int, masks: Sequence, *, tie
     """Item ids [len(users), k] (int32), best first, items in any of the CSR `masks` left out."""
     position_to_item = np.random.default_rng(tie_seed).permutation(n_items).astype(np.int32)
     if hasattr(model, "score_block"):
-        return _rank_blocks(_BaselineBlocks(model, position_to_item), users, k, masks, position_to_item)
+        return _rank_tiles(_BaselineTiles(model, position_to_item), users, k, masks, position_to_item)
     user_vectors, item_vectors = model.embeddings() if hasattr(model, "embeddings") else model
     if user_vectors.shape[1] != item_vectors.shape[1]:
         raise ConfigError(f"user vectors have width {user_vectors.shape[1]}, item vectors {item_vectors.shape[1]}; they must agree")
     if not (torch.isfinite(user_vectors).all() and torch.isfinite(item_vectors).all()):
         raise ConfigError("the embeddings hold NaN or infinity; training has diverged, lower the learning rate")
     if user_vectors.device.type == "cpu":
-        blocks = _DotBlocks(user_vectors.float(), item_vectors.float()[torch.from_numpy(position_to_item).long()])
-        return _rank_blocks(blocks, users, k, masks, position_to_item)
+        tiles = _DotTiles(user_vectors.float(), item_vectors.float()[torch.from_numpy(position_to_item).long()])
+        return _rank_tiles(tiles, users, k, masks, position_to_item)
     from recq_lib.ranking_device import rank_on_device
 
     return rank_on_device(user_vectors, item_vectors, users, k, masks, position_to_item)
 
 
-class _DotBlocks:
+class _DotTiles:
+    """Scores of inner products, a tile of users × items at a time."""
+
     def __init__(self, users: torch.Tensor, items: torch.Tensor) -> None:
-        self.users, self.items = users, items.t().contiguous()
-        self.buffer = torch.empty(0)
+        self.users = users
+        self.tiles = [part.t().contiguous() for part in items.split(_TILE_ITEMS)]
+        self.buffers = [torch.empty(_TILE_USERS, tile.shape[1]) for tile in (self.tiles[0], self.tiles[-1])]
 
-    def __call__(self, users: np.ndarray) -> np.ndarray:
-        if self.buffer.shape[0] < users.size:
-            self.buffer = torch.empty(users.size, self.items.shape[1])
-        out = self.buffer[: users.size]
-        torch.mm(self.users[torch.from_numpy(users).long()], self.items, out=out)
-        return out.numpy()
+    def __call__(self, users: np.ndarray) -> Iterator[np.ndarray]:
+        rows = self.users[torch.from_numpy(users).long()]
+        for tile in self.tiles:
+            out = self.buffers[tile.shape[1] != _TILE_ITEMS][: rows.shape[0]]
+            yield torch.mm(rows, tile, out=out).numpy()
 
 
-class _BaselineBlocks:
+class _BaselineTiles:
+    """Scores of a `BlockScorer`: one tile as wide as the catalogue."""
+
     def __init__(self, model: BlockScorer, position_to_item: np.ndarray) -> None:
         self.model, self.position_to_item = model, position_to_item
 
-    def __call__(self, users: np.ndarray) -> np.ndarray:
+    def __call__(self, users: np.ndarray) -> Iterator[np.ndarray]:
         block = np.ascontiguousarray(self.model.score_block(users)[:, self.position_to_item], dtype=np.float32)
         if np.isnan(block).any():
             raise ConfigError(f"scores of users {users[0]}…{users[-1]} hold NaN; check the model's input")
-        return block
+        yield block
 
 
-def _rank_blocks(score, users: np.ndarray, k: int, masks: Sequence, position_to_item: np.ndarray) -> np.ndarray:
+def _rank_tiles(
+    tiles: Callable[[np.ndarray], Iterator[np.ndarray]], users: np.ndarray, k: int, masks: Sequence, position_to_item: np.ndarray
+) -> np.ndarray:
     from recq_lib.kernels import topk
 
     n_items = position_to_item.size
     position_of = np.empty(n_items, np.int32)
     position_of[position_to_item] = np.arange(n_items, dtype=np.int32)
-    top = np.empty((users.size, k), np.int32)
-    rows = max(1, _BLOCK_BYTES // (4 * n_items))
-    best = np.empty((rows, k), np.float32)
-    for start in range(0, users.size, rows):
-        part = users[start : start + rows]
-        block = score(part)
-        for matrix in masks:
-            topk.mask_rows(block, part, matrix.indptr, matrix.indices, position_of)
-        topk.top_of_rows(block, best[: part.size], top[start : start + part.size])
+    top, scores = np.empty((users.size, k), np.int32), np.empty((_TILE_USERS, k), np.float32)
+    for begin in range(0, users.size, _TILE_USERS):
+        part = users[begin : begin + _TILE_USERS]
+        best, place = scores[: part.size], top[begin : begin + part.size]
+        topk.start(best, place, n_items)
+        first = 0
+        for block in tiles(part):
+            for matrix in masks:
+                topk.mask_rows(block, first, part, matrix.indptr, matrix.indices, position_of)
+            topk.push(block, first, best, place)
+            first += block.shape[1]
+        topk.finish(best, place, n_items)
     return np.where(top >= 0, position_to_item[top], np.int32(-1))
 
 

@@ -3,6 +3,7 @@ import pytest
 import torch
 from helpers import naive_ranking, random_interactions
 
+from recq_lib import evaluation
 from recq_lib.data.interactions import Interactions
 from recq_lib.errors import ConfigError
 from recq_lib.evaluation import evaluate, rank
@@ -35,6 +36,15 @@ def test_ranking_equals_full_sort(data, codes, masks):
     pair = vectors(data, codes=codes)
     got = evaluate(pair, data, ks=(1, 5, 10), mask=masks)
     np.testing.assert_array_equal(got.top, expected_top(data, pair, 10, masks))
+
+
+def test_tiles_do_not_change_the_ranking(data, monkeypatch):
+    pair = vectors(data, codes=True)
+    whole = evaluate(pair, data, ks=(10,)).top
+    for users, items in ((7, 9), (50, 40), (3, 1)):
+        monkeypatch.setattr(evaluation, "_TILE_USERS", users)
+        monkeypatch.setattr(evaluation, "_TILE_ITEMS", items)
+        np.testing.assert_array_equal(evaluate(pair, data, ks=(10,)).top, whole)
 
 
 def test_ties_follow_the_seed(data):

@@ -33,38 +33,47 @@ def _sift_down(scores, positions, size, score, position):
 
 
 @njit(cache=True, nogil=True)
-def _top_of_row(row, scores, positions):
-    """Fill `scores`, `positions` (length K) with the best of `row`, best first; -1 where fewer than K are finite."""
-    k, n = scores.shape[0], row.shape[0]
+def start(scores, positions, n):
+    """Empty heaps [b, K] for `n` positions: padding is worse than any real entry, and a later pad worse than an earlier one."""
+    k = scores.shape[1]
     scores[:] = -np.inf
-    # padding is worse than any real entry, and a later pad is worse than an earlier one
     for slot in range(k):
-        positions[slot] = n + k - slot
-    worst = scores[0]
-    for j in range(n):
-        if row[j] > worst:
-            _sift_down(scores, positions, k, row[j], j)
-            worst = scores[0]
-    for size in range(k - 1, 0, -1):  # heap sort: the worst goes to the end
-        score, position = scores[size], positions[size]
-        scores[size], positions[size] = scores[0], positions[0]
-        _sift_down(scores, positions, size, score, position)
-    for slot in range(k):
-        if positions[slot] >= n:
-            positions[slot] = -1
+        positions[:, slot] = n + k - slot
 
 
 @njit(parallel=True, cache=True, nogil=True)
-def top_of_rows(block, out_scores, out_positions):
-    """Top-K of every row of `block` [b, n] into [b, K] arrays (float32, int32)."""
+def push(block, first, scores, positions):
+    """Offer `block` [b, m], the scores at positions `first`, `first`+1, …, to the heaps; call with rising `first`."""
     for r in prange(block.shape[0]):
-        _top_of_row(block[r], out_scores[r], out_positions[r])
+        row, best, place = block[r], scores[r], positions[r]
+        k, worst = best.shape[0], best[0]
+        for j in range(row.shape[0]):
+            if row[j] > worst:  # equal scores at a later position lose
+                _sift_down(best, place, k, row[j], first + j)
+                worst = best[0]
 
 
 @njit(parallel=True, cache=True, nogil=True)
-def mask_rows(block, users, indptr, indices, position_of):
-    """Set `block[r, position_of[i]]` to minus infinity for every item i in CSR row `users[r]`."""
+def finish(scores, positions, n):
+    """Sort every heap best first, in place; position -1 where a row had fewer than K finite scores."""
+    for r in prange(scores.shape[0]):
+        best, place = scores[r], positions[r]
+        for size in range(best.shape[0] - 1, 0, -1):  # heap sort: the worst goes to the end
+            score, position = best[size], place[size]
+            best[size], place[size] = best[0], place[0]
+            _sift_down(best, place, size, score, position)
+        for slot in range(best.shape[0]):
+            if place[slot] >= n:
+                place[slot] = -1
+
+
+@njit(parallel=True, cache=True, nogil=True)
+def mask_rows(block, first, users, indptr, indices, position_of):
+    """Set to minus infinity the entries of `block` (positions `first`, …) that are items in CSR row `users[r]`."""
+    width = block.shape[1]
     for r in prange(block.shape[0]):
         row = block[r]
         for e in range(indptr[users[r]], indptr[users[r] + 1]):
-            row[position_of[indices[e]]] = -np.inf
+            column = position_of[indices[e]] - first
+            if 0 <= column < width:
+                row[column] = -np.inf
