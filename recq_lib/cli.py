@@ -218,7 +218,10 @@ def _report(options: argparse.Namespace) -> None:
     from recq_lib.report import against_published
 
     table = against_published()
-    _show(options, table.to_dict(orient="records"), table.to_string(index=False) if len(table) else "no records yet; run a study first")
+    rows = [
+        {name: None if value != value else value for name, value in row.items()} for row in table.to_dict(orient="records")
+    ]  # JSON has no nan
+    _show(options, rows, table.to_string(index=False) if len(table) else "no records yet; run a study first")
 
 
 def _bench(options: argparse.Namespace) -> None:

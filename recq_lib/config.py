@@ -45,6 +45,10 @@ class TrainConfig:
         one_of("sampling", self.sampling, CONVENTIONS)
         one_of("negatives", self.negatives, NEGATIVES)
         one_of("select_on", self.select_on, ("val", "test"))
+        for name in ("dim", "n_layers", "batch_size", "epochs", "eval_every", "patience", "seed"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int):
+                raise ConfigError(f"{name} is {value!r}, but must be a whole number")
         for name in ("dim", "batch_size", "epochs", "eval_every"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}, but must be at least 1")
@@ -55,6 +59,9 @@ class TrainConfig:
             raise ConfigError(f"lr is {self.lr}, but must be positive")
         if not self.ks or min(self.ks) < 1:
             raise ConfigError(f"ks is {self.ks}, but needs at least one cutoff of 1 or more")
+        masks = self.mask_at_selection
+        if isinstance(masks, str) or any(name not in ("train", "val", "test") for name in masks):
+            raise ConfigError(f"mask_at_selection is {masks!r}, but must be a tuple of split names such as ('train',)")
         metric, _, k = self.select_metric.partition("@")
         if not k.isdigit() or metric not in ("recall", "recall_min", "precision", "ndcg", "ndcg_authors"):
             raise ConfigError(f"select_metric is {self.select_metric!r}, but must be like 'recall@20'")

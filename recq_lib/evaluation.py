@@ -55,9 +55,9 @@ class Evaluation:
         return metrics.per_user(self.hits, self.n_relevant, int(k))[name]
 
     def hit_counts(self, ks: Sequence[int]) -> dict[str, np.ndarray]:
-        """Arrays a record keeps: user ids, |T| and hits@K as small integers."""
-        counts = {f"hits@{k}": self.hits[:, :k].sum(axis=1).astype(np.uint16) for k in ks}
-        return {"users": self.users, "n_test": self.n_relevant.astype(np.uint16), **counts}
+        """Arrays a record keeps: user ids, |T| and hits@K."""
+        counts = {f"hits@{k}": self.hits[:, :k].sum(axis=1).astype(np.int32) for k in ks}
+        return {"users": self.users, "n_test": self.n_relevant, **counts}
 
 
 def evaluate(

@@ -9,7 +9,8 @@ from torch.nn import functional as F
 def bpr(positive: torch.Tensor, negative: torch.Tensor) -> torch.Tensor:
     """Mean of -log σ(y⁺ - y⁻) (Rendle et al., UAI 2009), as softplus(y⁻ - y⁺), which does not overflow.
 
-    BACO's code adds 1e-10 inside the logarithm; the two differ only where y⁻ - y⁺ > 20.
+    BACO's code takes -log(1e-10 + σ(y⁺ - y⁻)) in float32: its gradient vanishes where y⁻ - y⁺ > 23, and where y⁺ - y⁻ > 17, because
+    σ rounds to 1 there. Ours keeps the exact gradient at both ends.
     """
     return F.softplus(negative - positive).mean()
 

@@ -5,22 +5,26 @@ from __future__ import annotations
 import pandas as pd
 
 from recq_lib import published, results
+from recq_lib.config import PROTOCOLS
 from recq_lib.records import RunRecord
 
-# which published column a protocol answers: the paper, the published method's name, and the metrics compared
-_PROTOCOLS = {
+# protocol → the paper and the metrics that its published rows answer to
+_QUOTED = {
     "baco": ("baco", ("recall_min@10", "ndcg@10", "recall_min@50", "ndcg@50")),
+    "l2q-authors": ("bigear", ("recall@20", "ndcg_authors@20", "recall@100", "ndcg_authors@100")),
     "l2q": ("bigear", ("recall@20", "ndcg_authors@20", "recall@100", "ndcg_authors@100")),
     "lightgcn": ("lightgcn", ("recall@20", "ndcg@20")),
 }
 
 
-def protocol_of(record: RunRecord) -> str:
-    """Which paper's protocol a record follows, read from its parameters: "baco", "l2q", "lightgcn"."""
-    params = record.spec.params
-    if params.get("sampling") == "per_interaction" and params.get("negatives") == "uniform":
-        return "baco"
-    return "l2q" if params.get("readout") == "concat" else "lightgcn"
+def protocol_of(record: RunRecord) -> tuple[str, dict[str, object]]:
+    """(name of the nearest protocol, parameters in which the record differs from it)."""
+    params = {name: list(value) if isinstance(value, tuple) else value for name, value in record.spec.params.items()}
+    distances = {}
+    for name, config in PROTOCOLS.items():
+        theirs = config.params()
+        distances[name] = {key: value for key, value in params.items() if theirs.get(key) != value}
+    return min(distances.items(), key=lambda entry: len(entry[1]))
 
 
 def groups(records: list[RunRecord]) -> list[list[RunRecord]]:
@@ -34,26 +38,26 @@ def groups(records: list[RunRecord]) -> list[list[RunRecord]]:
 def against_published(records: list[RunRecord] | None = None) -> pd.DataFrame:
     """One row per setting and metric: published, ours, half-width of the 95 % interval over seeds, difference (all in %), and a note.
 
-    Only paper-profile records are compared with papers. `published` is nan where no number is known.
+    Only paper-profile runs are compared, and a number is quoted only beside runs that follow its protocol in every parameter; `differs`
+    names the parameters of the others. `published` is nan where no number is known or none may be quoted.
     """
     chosen = results.find(profile="paper", arrays=False) if records is None else [r for r in records if r.spec.profile == "paper"]
     rows = [row for group in groups(chosen) if group[0].history for row in _rows(group)]
-    columns = ["dataset", "method", "protocol", "metric", "published", "ours", "half_width", "seeds", "difference", "note"]
+    columns = ["dataset", "method", "protocol", "differs", "metric", "published", "ours", "half_width", "seeds", "difference", "note"]
     return pd.DataFrame(rows, columns=columns)
 
 
 def _rows(group: list[RunRecord]) -> list[dict[str, object]]:
-    name = protocol_of(group[0])
-    paper, metrics = _PROTOCOLS[name]
+    name, changes = protocol_of(group[0])
+    paper, metrics = _QUOTED[name]
     spec, rows = group[0].spec, []
-    for metric in metrics:
-        if metric not in group[0].metrics:
-            continue
-        quoted = published.value(paper=paper, dataset=spec.dataset, method=spec.method, metric=metric)
+    for metric in (m for m in metrics if m in group[0].metrics):
+        quoted = None if changes else published.value(paper=paper, dataset=spec.dataset, method=spec.method, metric=metric)
         ours = results.summarise(group, metric)
         rows.append(
             {
-                "dataset": spec.dataset, "method": spec.method, "protocol": name, "metric": metric,
+                "dataset": spec.dataset, "method": spec.method, "protocol": name,
+                "differs": ", ".join(f"{key}={value}" for key, value in changes.items()), "metric": metric,
                 "published": quoted, "ours": 100 * ours.mean, "half_width": 100 * ours.half_width, "seeds": ours.n,
                 "difference": None if quoted is None else 100 * ours.mean - quoted,
                 "note": _note(group[0], quoted),
@@ -64,4 +68,4 @@ def _rows(group: list[RunRecord]) -> list[dict[str, object]]:
 
 def _note(record: RunRecord, quoted: float | None) -> str:
     chosen = "epoch chosen on test, as the authors do" if record.spec.params.get("select_on") == "test" else "epoch chosen on validation"
-    return chosen if quoted is not None else f"{chosen}; no published number is known for this cell"
+    return chosen if quoted is not None else f"{chosen}; no published number answers to this setting"

@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import torch
 
 from recq_lib import paths, provenance, registry, results
 from recq_lib.config import TrainConfig
 from recq_lib.data.interactions import Interactions
-from recq_lib.errors import RecordError
+from recq_lib.errors import ConfigError, RecordError
 from recq_lib.evaluation import Evaluation
 from recq_lib.results import RunRecord, RunSpec
 from recq_lib.training import FitResult, Trainer, final_evaluation, fit
@@ -74,26 +75,37 @@ def execute(
     device = device or default_device()
     data = prepare(plan) if data is None else data
     spec = spec_of(plan, data)
+    if data.test.nnz == 0:
+        raise ConfigError(f"{data.name} has no test split, so a run could not be evaluated; split it first (data.splits)")
+    # at the start: the code on disk may change while a long run goes on
+    origin = provenance.collect(device if registry.method(plan.method).kind == "trained" else "cpu")
     started = time.perf_counter()
     model = registry.build(plan.method, data, plan.config)
     built = time.perf_counter() - started
     outcome: FitResult | None = None
-    checkpoint = paths.checkpoints_dir() / f"{spec.key}.pt"
+    checkpoint = checkpoint_of(spec) if resume else None
     if registry.method(plan.method).kind == "trained":
         outcome = fit(
             model,
             data,
             plan.config,
             device=device,
-            checkpoint=checkpoint if resume else None,
+            checkpoint=checkpoint,
             on_epoch=_with_limit(on_epoch, stop_after, checkpoint),
         )
     started = time.perf_counter()
     evaluation = final_evaluation(model, data, plan.config)
-    timings = {"build_seconds": built, "evaluation_seconds": time.perf_counter() - started, "peak_memory_mb": provenance.peak_memory_mb()}
-    record = _record(spec, data, model, evaluation, outcome, timings, device)
-    checkpoint.unlink(missing_ok=True)
-    return record
+    timings = {
+        "build_seconds": built,
+        "evaluation_seconds": time.perf_counter() - started,
+        "process_peak_memory_mb": provenance.peak_memory_mb(),
+    }
+    return _record(spec, data, model, evaluation, outcome, timings, origin)
+
+
+def checkpoint_of(spec: RunSpec) -> Path:
+    """Where a run keeps its state until its record is saved."""
+    return paths.checkpoints_dir() / f"{spec.key}.pt"
 
 
 def run(plan: Plan, *, device: str | None = None, force: bool = False, **options) -> RunRecord:
@@ -102,8 +114,11 @@ def run(plan: Plan, *, device: str | None = None, force: bool = False, **options
     spec = spec_of(plan, data)
     if results.exists(spec) and not force:
         return results.load(spec.key)
+    if force:
+        checkpoint_of(spec).unlink(missing_ok=True)
     record = execute(plan, device=device, data=data, **options)
     results.save(record)
+    checkpoint_of(spec).unlink(missing_ok=True)  # only now: until the record is on disk the checkpoint is all there is
     return record
 
 
@@ -120,6 +135,8 @@ def _with_limit(on_epoch, stop_after: float | None, checkpoint):
         if on_epoch is not None:
             on_epoch(trainer)
         if time.monotonic() - start >= stop_after and not trainer.finished:
+            if checkpoint is None:
+                raise RunPaused(f"stopped after epoch {trainer.epoch - 1}; without a checkpoint (resume=False) nothing is kept")
             trainer.save(checkpoint)
             raise RunPaused(f"paused after epoch {trainer.epoch - 1}, checkpoint {checkpoint.name}; run the same command again to continue")
 
@@ -127,10 +144,9 @@ def _with_limit(on_epoch, stop_after: float | None, checkpoint):
 
 
 def _record(
-    spec: RunSpec, data: Interactions, model, evaluation: Evaluation, outcome: FitResult | None, timings: dict[str, float], device: str
+    spec: RunSpec, data: Interactions, model, evaluation: Evaluation, outcome: FitResult | None, timings: dict[str, float], origin: dict
 ) -> RunRecord:
-    origin = provenance.collect(device if outcome is not None else "cpu")
-    origin |= {"data_source": data.source, "data_notes": data.notes}
+    origin = origin | {"data_source": data.source, "data_notes": data.notes, "resumed": outcome is not None and outcome.resumed}
     metrics = dict(evaluation.values)
     if outcome is not None:
         timings = timings | {

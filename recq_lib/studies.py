@@ -11,9 +11,10 @@ from recq_lib import results
 from recq_lib.config import TrainConfig, protocol
 from recq_lib.errors import ConfigError, RecqError, one_of
 from recq_lib.records import PROFILES, RunRecord, canonical_json
-from recq_lib.runs import Plan, identity_of, run
+from recq_lib.runs import Plan, RunPaused, identity_of, run
 
 SIMPLE = ("mostpop", "itemknn", "ease", "gfcf")
+LARGE = ("mostpop", "itemknn", "gfcf")  # EASE^R solves a dense items × items system: 40 GB for Gowalla
 
 
 def _seeds(config: TrainConfig, n: int) -> Iterator[TrainConfig]:
@@ -36,18 +37,18 @@ def baselines(profile: str) -> list[Plan]:
     """LightGCN beside MF and the closed forms: is the graph worth it, and what does a simple method reach?"""
     if profile == "paper":
         grid = [
-            ("beauty", protocol("baco"), 5),
-            ("ml1m", protocol("lightgcn", eval_every=5, patience=10), 3),
-            ("gowalla", protocol("lightgcn", eval_every=20, epochs=400), 3),
-            ("yelp2018", protocol("lightgcn", eval_every=20, epochs=300), 3),
+            ("beauty", protocol("baco"), 5, SIMPLE),
+            ("ml1m", protocol("lightgcn", eval_every=5, patience=10), 3, SIMPLE),
+            ("gowalla", protocol("lightgcn", eval_every=20, epochs=400), 3, LARGE),
+            ("yelp2018", protocol("lightgcn", eval_every=20, epochs=300), 3, LARGE),
         ]
-        return [plan for dataset, config, seeds in grid for plan in _compared(dataset, profile, {"mf": config, "lightgcn": config}, seeds)]
+        return [plan for dataset, c, seeds, simple in grid for plan in _compared(dataset, profile, {"mf": c, "lightgcn": c}, seeds, simple)]
     dataset, config = _small(profile)
     return _compared(dataset, profile, {name: dataclasses.replace(config, l2=l2) for name, l2 in _TUNED[profile].items()}, 3)
 
 
-def _compared(dataset: str, profile: str, trained: dict[str, TrainConfig], seeds: int) -> list[Plan]:
-    closed = [Plan(name, dataset, profile, trained["lightgcn"]) for name in SIMPLE]
+def _compared(dataset: str, profile: str, trained: dict[str, TrainConfig], seeds: int, simple: tuple[str, ...] = SIMPLE) -> list[Plan]:
+    closed = [Plan(name, dataset, profile, trained["lightgcn"]) for name in simple]
     return closed + [Plan(name, dataset, profile, c) for name, config in trained.items() for c in _seeds(config, seeds)]
 
 
@@ -125,7 +126,9 @@ def run_study(
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_share_threads, initargs=(jobs,)) as pool:
         futures = {pool.submit(_attempt, plan, device, stop_after): plan for plan in todo}
         for future in as_completed(futures):
-            failures += _report(report, futures[future], future.result())
+            broken = future.exception()  # a worker that was killed takes its run with it
+            outcome = ("failed", f"{type(broken).__name__}: {broken}") if broken else future.result()
+            failures += _report(report, futures[future], outcome)
     return failures
 
 
@@ -142,8 +145,12 @@ def _share_threads(jobs: int) -> None:
 def _attempt(plan: Plan, device: str | None, stop_after: float | None) -> str | tuple[str, str]:
     try:
         record = run(plan, device=device, stop_after=stop_after)
+    except RunPaused as pause:
+        return str(pause)
     except RecqError as error:
         return ("failed", str(error))
+    except Exception as error:  # out of memory, a bug: the other runs of the grid go on
+        return ("failed", f"{type(error).__name__}: {error}")
     metric = f"recall@{20 if 'recall@20' in record.metrics else max(plan.config.ks)}"
     return f"{metric} {100 * record.metrics[metric]:.2f} %"
 

@@ -1,7 +1,8 @@
 """`fit`: an explicit training loop with evaluation, early stopping, checkpoint and resume.
 
-A resumed run ends bit-identical to an uninterrupted one on the same machine: triples depend on (seed, epoch) alone, the
-checkpoint holds parameters, optimiser state, torch's random state, the best parameters so far and the history.
+On a CPU a run repeats bit for bit for a fixed number of threads, and a resumed run ends as an uninterrupted one: triples depend on
+(seed, epoch) alone, and the checkpoint holds parameters, optimiser state, torch's random state, the best parameters so far and the
+history. On an accelerator sums over repeated rows use atomic additions, so two runs agree only within rounding.
 """
 
 from __future__ import annotations
@@ -27,13 +28,14 @@ from recq_lib.sampling import TripleSampler
 
 @dataclass
 class FitResult:
-    """Attributes: `history` one dict per epoch; `best_epoch`; `best_value` of the selection metric; `seconds` of training."""
+    """`history`: one dict per epoch; `best_value` of the selection metric at `best_epoch`; `seconds` of training; `resumed` from a checkpoint."""
 
     history: list[dict[str, float]]
     best_epoch: int
     best_value: float
     seconds: float
     stopped_early: bool
+    resumed: bool = False
 
 
 class Trainer:
@@ -57,10 +59,11 @@ class Trainer:
         model, config = self.model, self.config
         rows, place = self._distinct(torch.cat([users, positives + self.data.n_users, negatives + self.data.n_users]))
         layers = model.layers(rows)  # [L+1, R, d]
-        u, p, n = model.readout(layers)[place].chunk(3)  # [B, D] each
+        # index_select and not [place]: the gradient of indexing adds repeated rows in whatever order the threads come
+        u, p, n = model.readout(layers).index_select(0, place).chunk(3)  # [B, D] each
         loss = bpr((u * p).sum(dim=1), (u * n).sum(dim=1))
         if config.l2:
-            loss = loss + config.l2 * l2_of_rows(layers[0][place], users.numel())
+            loss = loss + config.l2 * l2_of_rows(layers[0].index_select(0, place), users.numel())
         return loss
 
     def _distinct(self, nodes: torch.Tensor) -> tuple[torch.Tensor | None, torch.Tensor]:
@@ -139,7 +142,15 @@ class Trainer:
 
     def _identity(self) -> dict[str, Any]:
         shape = {name: list(tensor.shape) for name, tensor in self.model.state_dict().items()}
-        return {"params": self.config.params(), "seed": self.config.seed, "data": self.data.fingerprint, "model": shape}
+        parts = [repr(part) for part in (self.model.table, self.model.encoder, self.model.readout)]
+        depth = self.model.encoder.n_layers
+        return {
+            "params": self.config.params(),
+            "seed": self.config.seed,
+            "data": self.data.fingerprint,
+            "model": shape,
+            "parts": [*parts, depth],
+        }
 
     def restore(self, path: Path) -> None:
         """Continue from `path`. Raises `RecordError` if it belongs to another configuration, dataset or model."""
@@ -182,13 +193,15 @@ def fit(
     checkpoint : file to resume from and to save to, at most every `checkpoint_seconds`; removed by the caller when done
     on_epoch : called after each epoch, for progress and for tests that interrupt
     """
+    _check_evaluations(data, config)
     if config.select_on == "val" and data.val.nnz == 0:
         raise ConfigError(
             f"{data.name} has no validation split; carve one from train with data.splits.with_validation, "
             "or choose the authors' protocol (select_on='test') and say so"
         )
     trainer = Trainer(model, data, config, device=device)
-    if checkpoint is not None and checkpoint.exists():
+    resumed = checkpoint is not None and checkpoint.exists()
+    if resumed:
         trainer.restore(checkpoint)
     last_saved = time.monotonic()
     while not trainer.finished:
@@ -199,7 +212,16 @@ def fit(
         if on_epoch is not None:
             on_epoch(trainer)
     model.load_state_dict(trainer.best_state)
-    return FitResult(trainer.history, trainer.best_epoch, trainer.best_value, trainer.seconds, trainer.stopped_early)
+    return FitResult(trainer.history, trainer.best_epoch, trainer.best_value, trainer.seconds, trainer.stopped_early, resumed)
+
+
+def _check_evaluations(data: Interactions, config: TrainConfig) -> None:
+    """Refuse before training what an evaluation would refuse after it."""
+    for k in (*config.ks, int(config.select_metric.partition("@")[2])):
+        if k > data.n_items:
+            raise ConfigError(f"K is {k}, but {data.name} has {data.n_items} items; choose ks and select_metric within the catalogue")
+    if config.select_on == "test" and data.test.nnz == 0:
+        raise ConfigError(f"{data.name} has no test split to select on; choose select_on='val'")
 
 
 def final_evaluation(model: Recommender, data: Interactions, config: TrainConfig) -> Evaluation:

@@ -23,6 +23,10 @@ def test_params_round_trip_through_json(name):
         ({"sampling": "per_usr"}, "did you mean 'per_user'"),
         ({"select_metric": "recall"}, "must be like 'recall@20'"),
         ({"select_on": "train"}, "must be one of val, test"),
+        ({"dim": 2.5}, "dim is 2.5, but must be a whole number"),
+        ({"epochs": float("nan")}, "epochs is nan, but must be a whole number"),
+        ({"mask_at_selection": "train"}, "must be a tuple of split names"),
+        ({"mask_at_selection": ("tst",)}, "must be a tuple of split names"),
         ({"learning_rate": 1.0}, "hyper-parameter is 'learning_rate'"),
     ],
 )

@@ -84,19 +84,6 @@ def test_forward_layers_are_not_shared_buffers(graph):
     assert torch.equal(first, kept)
 
 
-def test_same_bits_for_any_thread_count(graph):
-    import numba
-
-    x = torch.randn(graph.n_nodes, 16, generator=torch.Generator().manual_seed(5))
-    before = numba.get_num_threads()
-    try:
-        numba.set_num_threads(1)
-        single = propagate(x, graph, 3)
-    finally:
-        numba.set_num_threads(before)
-    assert torch.equal(single, propagate(x, graph, 3))
-
-
 def test_equals_pyg_lgconv(data, graph):
     from torch_geometric.nn import LGConv
 

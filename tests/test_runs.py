@@ -64,6 +64,25 @@ def test_paused_run_continues_and_ends_equal():
     assert record.metrics == whole.metrics and record.history == whole.history
 
 
+def test_checkpoints_outlive_whatever_is_not_the_saved_run(monkeypatch):
+    with pytest.raises(runs.RunPaused):
+        runs.run(plan(epochs=6), stop_after=0.0)
+    checkpoint = runs.checkpoint_of(runs.spec_of(plan(epochs=6), runs.prepare(plan(epochs=6))))
+    runs.execute(plan(epochs=6), resume=False)  # what --no-save does
+    assert checkpoint.exists()
+
+    def full_disk(record):
+        raise OSError("no space left")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(results, "save", full_disk)
+        with pytest.raises(OSError, match="no space"):
+            runs.run(plan(epochs=6))
+    assert checkpoint.exists()
+    assert runs.run(plan(epochs=6)).provenance["resumed"] is True
+    assert not checkpoint.exists()
+
+
 def test_validation_is_carved_only_when_needed(monkeypatch):
     from recq_lib import data as data_room
     from recq_lib.data.interactions import Interactions
@@ -98,6 +117,14 @@ def test_study_runs_once_and_reports_failures(monkeypatch):
     times = {r.spec.key: r.provenance["time"] for r in results.find()}
     assert studies.run_study("tiny", "smoke", report=lines.append) == 0
     assert {r.spec.key: r.provenance["time"] for r in results.find()} == times
+
+    def broken(*_, **__):
+        raise MemoryError("too large")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(studies, "run", broken)
+        assert studies.run_study("tiny", "smoke", report=lines.append) == 3
+    assert "MemoryError: too large" in lines[-1]
     small.append(Plan("lightgcn", "no-such-data", "smoke", TINY))
     assert studies.run_study("tiny", "smoke", report=lines.append) == 1
     assert "FAILED" in lines[-1] and "no-such-data" in lines[-1]
@@ -143,8 +170,15 @@ def test_protocol_names_are_recognised_in_reports():
     from recq_lib.report import against_published, protocol_of
 
     records = [runs.execute(plan(seed=s, sampling="per_interaction", negatives="uniform"), resume=False) for s in range(3)]
-    assert protocol_of(records[0]) == "baco"
-    assert protocol_of(runs.execute(plan(readout="concat"), resume=False)) == "l2q"
+    spec = records[0].spec
+
+    def with_params(**changes):
+        return dataclasses.replace(records[0], spec=dataclasses.replace(spec, params=protocol("baco").params() | changes))
+
+    assert protocol_of(with_params()) == ("baco", {})
+    assert protocol_of(with_params(n_layers=1, epochs=20)) == ("baco", {"n_layers": 1, "epochs": 20})
+    for name in ("l2q", "l2q-authors", "lightgcn"):
+        assert protocol_of(with_params(**protocol(name).params())) == (name, {})
     assert against_published(records).empty  # smoke runs are never compared with papers
 
 
@@ -159,6 +193,9 @@ def test_report_places_ours_beside_the_published_number():
         spec = dataclasses.replace(example.spec, dataset="beauty", profile="paper", seed=seed, params=config.params())
         records.append(dataclasses.replace(example, spec=spec, metrics={"recall_min@10": value}))
     table = against_published(records)
+    other = [dataclasses.replace(r, spec=dataclasses.replace(r.spec, params=r.spec.params | {"n_layers": 1})) for r in records]
+    row = against_published(other).iloc[0]
+    assert row["published"] is None and row["differs"] == "n_layers=1"  # not the protocol of the number
     row = table.iloc[0]
     assert len(table) == 1 and row["published"] == 7.619  # BACO Table 8, Full, Beauty, Recall@10
     mean = sum(values) / 3

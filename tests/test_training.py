@@ -1,4 +1,8 @@
 import dataclasses
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -116,6 +120,47 @@ def test_checkpoint_of_another_run_is_refused(data, tmp_path):
     other = dataclasses.replace(CONFIG, lr=0.5)
     with pytest.raises(RecordError, match="another run"):
         fit(build("lightgcn", data, other), data, other, checkpoint=path)
+
+
+def test_checkpoint_of_another_method_is_refused(data, tmp_path):
+    path = tmp_path / "run.pt"
+    fit(build("mf", data, CONFIG), data, CONFIG, checkpoint=path)
+    with pytest.raises(RecordError, match="another run"):
+        fit(build("lightgcn", data, CONFIG), data, CONFIG, checkpoint=path)
+
+
+_TWO_THREADS = """
+import hashlib, torch
+from helpers import random_interactions
+from recq_lib.config import TrainConfig
+from recq_lib.registry import build
+from recq_lib.training import Trainer
+torch.set_num_threads(2)
+data = random_interactions(n_users=300, n_items=60, n_pairs=9000, val=500, test=500)
+config = TrainConfig(dim=64, n_layers=2, batch_size=4096, l2=1e-3)
+trainer = Trainer(build("lightgcn", data, config), data, config)
+for _ in range(6):
+    trainer.train_epoch()
+    trainer.epoch += 1
+print(hashlib.sha256(trainer.model.table.weight.detach().numpy().tobytes()).hexdigest())
+"""
+
+
+def test_two_threads_repeat_bit_for_bit():
+    """In processes of their own: the test run itself is limited to one thread. Batches repeat items many times over."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "2", "NUMBA_NUM_THREADS": "2", "PYTHONPATH": str(Path(__file__).parent)}
+    command = [sys.executable, "-W", "ignore", "-c", _TWO_THREADS]
+    first, second = (subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout for _ in range(2))
+    assert len(first.strip()) == 64 and first == second
+
+
+def test_impossible_evaluations_are_refused_before_training(data):
+    calls = []
+    for changes, text in (({"ks": (5, 10**5)}, "K is 100000"), ({"select_metric": "recall@31"}, "K is 31")):
+        config = dataclasses.replace(CONFIG, **changes)
+        with pytest.raises(ConfigError, match=text):
+            fit(build("lightgcn", data, config), data, config, on_epoch=calls.append)
+    assert not calls
 
 
 def test_damaged_checkpoint_is_refused(tmp_path):

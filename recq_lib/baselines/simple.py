@@ -62,7 +62,7 @@ class ItemKNN:
 class EASE:
     """EASE^R (Steck, WWW 2019): ridge regression of items on items with zero diagonal, in closed form.
 
-    P = (XᵀX + λI)⁻¹, B = I - P·diag(1/P_jj); score = x_u B. Needs items² floats twice.
+    P = (XᵀX + λI)⁻¹, B = I - P·diag(1/P_jj); score = x_u B. Needs items² float64 three times while solving.
     """
 
     def __init__(self, data: Interactions, l2: float = 200.0, memory_limit_gb: float = 8.0) -> None:
