@@ -28,7 +28,7 @@ from recq_lib.sampling import TripleSampler
 
 @dataclass
 class FitResult:
-    """`history`: one dict per epoch; `best_value` of the selection metric at `best_epoch`; `seconds` of training; `resumed` from a checkpoint."""
+    """`history`: one dict per epoch; `best_value` of the selection metric is that of `best_epoch`; `seconds` of training alone."""
 
     history: list[dict[str, float]]
     best_epoch: int
