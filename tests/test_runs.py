@@ -198,6 +198,13 @@ def test_report_places_ours_beside_the_published_number():
     assert row["published"] is None and row["differs"] == "n_layers=1"  # not the protocol of the number
     row = table.iloc[0]
     assert len(table) == 1 and row["published"] == 7.619  # BACO Table 8, Full, Beauty, Recall@10
+    logged = [
+        dataclasses.replace(
+            r, spec=dataclasses.replace(r.spec, dataset="ml1m", params=protocol("l2q-authors").params()), metrics={"recall@20": 0.25}
+        )
+        for r in records
+    ]
+    assert against_published(logged).iloc[0]["published"] == 26.02  # BiGeaR's teacher in its authors' logs
     mean = sum(values) / 3
     spread = (sum((v - mean) ** 2 for v in values) / 2) ** 0.5
     assert row["ours"] == pytest.approx(100 * mean)
