@@ -149,6 +149,7 @@ def _data_stats(options: argparse.Namespace) -> None:
 def _train(options: argparse.Namespace) -> None:
     from recq_lib.records import PROFILES
     from recq_lib.registry import method
+    from recq_lib.report import quoted
     from recq_lib.runs import Plan, execute, run
 
     method(options.method)
@@ -162,7 +163,12 @@ def _train(options: argparse.Namespace) -> None:
         "key": record.spec.key, "method": record.spec.method, "dataset": record.spec.dataset, "seed": record.spec.seed,
         "source": record.provenance["data_source"], "metrics": record.metrics, "bytes": record.n_bytes, "timings": record.timings,
     }  # fmt: skip
-    lines = [f"{name:<28} {100 * value:8.3f} %" for name, value in record.metrics.items()]
+    beside = {name: number for name, number in quoted(record).items() if number is not None}
+    summary["published"] = beside  # in %, for runs that follow the published protocol in every parameter
+    lines = [
+        f"{name:<28} {100 * value:8.3f} %" + (f"   published {beside[name]:.3f} %" if name in beside else "")
+        for name, value in record.metrics.items()
+    ]
     _show(options, summary, "\n".join([f"{plan.method} on {plan.dataset}, seed {plan.config.seed} (record {record.spec.key})", *lines]))
 
 

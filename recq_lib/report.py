@@ -29,6 +29,15 @@ def protocol_of(record: RunRecord) -> tuple[str, dict[str, object]]:
     return min(distances.items(), key=lambda entry: len(entry[1]))
 
 
+def quoted(record: RunRecord) -> dict[str, float | None]:
+    """Metric → published number in %, for the metrics its protocol is quoted by; None where none is known or the setting differs."""
+    name, changes = protocol_of(record)
+    paper, metrics = _QUOTED[name]
+    method = _ALIASES.get((paper, record.spec.method), record.spec.method)
+    cell = {"paper": paper, "dataset": record.spec.dataset, "method": method}
+    return {m: None if changes else published.value(metric=m, **cell) for m in metrics if m in record.metrics}
+
+
 def groups(records: list[RunRecord]) -> list[list[RunRecord]]:
     """Records that differ in seed only, in the order given."""
     found: dict[tuple, list[RunRecord]] = {}
@@ -51,24 +60,21 @@ def against_published(records: list[RunRecord] | None = None) -> pd.DataFrame:
 
 def _rows(group: list[RunRecord]) -> list[dict[str, object]]:
     name, changes = protocol_of(group[0])
-    paper, metrics = _QUOTED[name]
     spec, rows = group[0].spec, []
-    theirs = _ALIASES.get((paper, spec.method), spec.method)
-    for metric in (m for m in metrics if m in group[0].metrics):
-        quoted = None if changes else published.value(paper=paper, dataset=spec.dataset, method=theirs, metric=metric)
+    for metric, number in quoted(group[0]).items():
         ours = results.summarise(group, metric)
         rows.append(
             {
                 "dataset": spec.dataset, "method": spec.method, "protocol": name,
                 "differs": ", ".join(f"{key}={value}" for key, value in changes.items()), "metric": metric,
-                "published": quoted, "ours": 100 * ours.mean, "half_width": 100 * ours.half_width, "seeds": ours.n,
-                "difference": None if quoted is None else 100 * ours.mean - quoted,
-                "note": _note(group[0], quoted),
+                "published": number, "ours": 100 * ours.mean, "half_width": 100 * ours.half_width, "seeds": ours.n,
+                "difference": None if number is None else 100 * ours.mean - number,
+                "note": _note(group[0], number),
             }
         )  # fmt: skip
     return rows
 
 
-def _note(record: RunRecord, quoted: float | None) -> str:
+def _note(record: RunRecord, number: float | None) -> str:
     chosen = "epoch chosen on test, as the authors do" if record.spec.params.get("select_on") == "test" else "epoch chosen on validation"
-    return chosen if quoted is not None else f"{chosen}; no published number answers to this setting"
+    return chosen if number is not None else f"{chosen}; no published number answers to this setting"

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import subprocess
 import sys
@@ -60,6 +61,28 @@ def test_missing_dataset_names_the_file_to_place(capsys, monkeypatch, tmp_path):
     monkeypatch.setenv("RECQ_CACHE_DIR", str(tmp_path / "cache"))
     code, _, err = run(capsys, "train", "mostpop", "--dataset", "gowalla")
     assert code == 1 and "gowalla" in err and "train.txt" in err and err.count("\n") == 1
+
+
+def test_recorded_run_is_shown_beside_the_published_number(capsys, monkeypatch):
+    from recq_lib import results, runs
+    from recq_lib.config import protocol
+
+    options = ["train", "lightgcn", "--dataset", "synthetic", "--epochs", "1", "--dim", "4", "--json", "--no-save"]
+    code, out, _ = run(capsys, *options)
+    assert code == 0 and json.loads(out)["published"] == {}  # another setting than the paper's
+
+    plan = runs.Plan("lightgcn", "synthetic", "paper", protocol("lightgcn", epochs=1, dim=4))
+    record = runs.execute(plan, resume=False)
+    spec = dataclasses.replace(record.spec, dataset="beauty", params=protocol("baco").params())
+    monkeypatch.setattr(runs, "run", lambda *_, **__: dataclasses.replace(record, spec=spec))
+    code, out, _ = run(capsys, "train", "lightgcn", "--dataset", "beauty", "--json")
+    assert code == 0 and json.loads(out)["published"] == {
+        "recall_min@10": 7.619,
+        "ndcg@10": 4.814,
+        "recall_min@50": 16.343,
+        "ndcg@50": 6.998,
+    }
+    assert not results.find()
 
 
 def test_options_become_the_configuration():
