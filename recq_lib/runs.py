@@ -35,13 +35,15 @@ def default_device() -> str:
 
 
 def prepare(plan: Plan) -> Interactions:
-    """The plan's dataset, with a validation split carved from train when the method selects on one and none exists."""
+    """The plan's dataset, with a validation split carved from train when the plan selects on one and none exists.
+
+    Closed forms need no validation, but they are compared with methods that do, so they learn from the same interactions.
+    """
     from recq_lib.data import load
     from recq_lib.data.splits import with_validation
 
     data = load(plan.dataset, profile=plan.profile)
-    trained = registry.method(plan.method).kind == "trained"
-    if trained and plan.config.select_on == "val" and data.val.nnz == 0:
+    if plan.config.select_on == "val" and data.val.nnz == 0:
         return with_validation(data, fraction=_VALIDATION_FRACTION, seed=0)
     return data
 

@@ -94,7 +94,8 @@ def test_validation_is_carved_only_when_needed(monkeypatch):
     carved = runs.prepare(plan())
     assert carved.val.nnz > 0 and carved.n_train + carved.val.nnz == bare.n_train
     assert runs.prepare(plan(select_on="test")) is bare
-    assert runs.prepare(plan("mostpop")) is bare
+    assert runs.prepare(plan("mostpop")).fingerprint == carved.fingerprint  # the same interactions for all that are compared
+    assert runs.prepare(plan("mostpop", select_on="test")) is bare
 
 
 def test_studies_hold_distinct_runs_with_enough_seeds():
