@@ -33,6 +33,7 @@ class Graph:
         self._chunks: np.ndarray | None = None
         self._device_matrix: dict[tuple[str, torch.dtype], torch.Tensor] = {}
         self._buffers: dict[tuple[int, int, torch.dtype], torch.Tensor] = {}
+        self._scratch_edges: dict[torch.dtype, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
 
     @classmethod
     def from_interactions(cls, data: Interactions) -> Graph:
@@ -108,6 +109,13 @@ class Graph:
             self._buffers[key] = torch.empty((self.n_nodes, like.shape[1]), dtype=like.dtype)
         return self._buffers[key]
 
+    def scratch_edges(self, dtype: torch.dtype) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Space for the edges a backward pass keeps: indices [2E], values [2E], row ends [n]; allocated once, overwritten by every step."""
+        if dtype not in self._scratch_edges:
+            values = np.zeros(self.indices.size, self.values_as(dtype).dtype)
+            self._scratch_edges[dtype] = (np.zeros_like(self.indices), values, np.zeros_like(self.indptr[1:]))
+        return self._scratch_edges[dtype]
+
 
 def propagate(x: torch.Tensor, graph: Graph, n_layers: int, rows: torch.Tensor | None = None) -> torch.Tensor:
     """Layers `[V^(0), …, V^(L)]` of LightGCN propagation, at all nodes or at `rows` only; differentiable in `x`.
@@ -177,11 +185,15 @@ class _CpuPropagation(torch.autograd.Function):
         slot[rows.numpy()] = np.arange(rows.numel(), dtype=np.int32)
         parts = grad.numpy()
         target = torch.empty((n, d), dtype=grad.dtype) if n_layers == 1 else graph.buffer(0, grad[0])
-        kernel.product_from(*csr, graph.chunks, slot, parts[n_layers], parts[n_layers - 1], target.numpy())
+        kept = graph.scratch_edges(grad.dtype)
+        kernel.compact(*csr, graph.chunks, slot, *kept)
+        kernel.product(
+            graph.indptr, *kept[:2], graph.chunks, parts[n_layers], target.numpy(), slot=slot, extra=parts[n_layers - 1], ends=kept[2]
+        )
         for layer in range(n_layers - 2, -1, -1):
             # the last product is handed to autograd, which keeps it, so it may not be a buffer
             result = torch.empty((n, d), dtype=grad.dtype) if layer == 0 else graph.buffer(1 - (n_layers - layer) % 2, grad[0])
-            kernel.product_plus(*csr, graph.chunks, target.numpy(), slot, parts[layer], result.numpy())
+            kernel.product(*csr, graph.chunks, target.numpy(), result.numpy(), slot=slot, extra=parts[layer])
             target = result
         return target, None, None, None
 

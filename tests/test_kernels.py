@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 import scipy.sparse as sp
 from hypothesis import given
 from hypothesis import strategies as st
@@ -44,34 +45,52 @@ def test_chunks_cover_rows_once(degrees):
     assert (np.diff(chunks) > 0).all()
 
 
-def test_threads_and_prefetching_do_not_change_a_bit():
-    rng = np.random.default_rng(0)
-    matrix = sp.random(300, 300, density=0.1, random_state=rng, dtype=np.float32, format="csr")
-    chunks, x = balanced_chunks(matrix.indptr), rng.standard_normal((300, 16)).astype(np.float32)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("dim", [1, 3, 8, 13, 64, 70, 100, 128])
+@pytest.mark.parametrize("density", [0.02, 0.4])
+def test_products_equal_dense_products_on_any_number_of_threads(dtype, dim, density, monkeypatch):
+    rng = np.random.default_rng(dim)
+    matrix = sp.random(300, 300, density=density, random_state=rng, dtype=dtype, format="csr")
+    chunks, x = balanced_chunks(matrix.indptr), rng.standard_normal((300, dim)).astype(dtype)
     slot = np.full(300, -1, np.int32)
-    slot[::7] = np.arange(slot[::7].size)
-    extra, rows = x[: slot[::7].size].copy(), np.arange(0, 300, 5)
+    slot[::7] = rng.permutation(slot[::7].size)
+    extra, rows = rng.standard_normal((slot[::7].size, dim)).astype(dtype), np.arange(0, 300, 5)
     csr = (matrix.indptr, matrix.indices, matrix.data)
-    dense, few = matrix.toarray().astype(np.float64), np.zeros((300, 16))
-    few[::7] = extra
+    dense, few = matrix.toarray().astype(np.float64), np.zeros((300, dim))
+    few[::7] = extra[slot[::7]]
+    kept = (np.zeros_like(matrix.indices), np.zeros_like(matrix.data), np.zeros_like(matrix.indptr[1:]))
+
+    def from_few(out):
+        propagation.compact(*csr, chunks, slot, *kept)
+        propagation.product(matrix.indptr, *kept[:2], chunks, extra, out, slot=slot, extra=extra, ends=kept[2])
+
     cases = [
-        (propagation.product, (*csr, chunks, x), dense @ x),
-        (propagation.product_at, (*csr, rows, x), (dense @ x)[rows]),
-        (propagation.product_plus, (*csr, chunks, x, slot, extra), dense @ x + few),
-        (propagation.product_from, (*csr, chunks, slot, extra, extra), dense @ few + few),
+        (lambda out: propagation.product(*csr, chunks, x, out), dense @ x),
+        (lambda out: propagation.product_at(*csr, rows, x, out), (dense @ x)[rows]),
+        (lambda out: propagation.product(*csr, chunks, x, out, slot=slot, extra=extra), dense @ x + few),
+        (from_few, dense @ few + few),
     ]
-    for kernel, arguments, expected in cases:
+    for run, expected in cases:
         results = []
-        for ahead in (0, 16):
-            for compiled in (kernel.serial, kernel.parallel):
-                results.append(np.full(expected.shape, np.nan, np.float32))
-                compiled(ahead, *arguments, results[-1])
-        np.testing.assert_allclose(results[0], expected, atol=1e-4)
-        for other in results[1:]:
-            np.testing.assert_array_equal(results[0], other)
+        for work in (0, 10**12):  # below this many multiply-adds one thread works alone
+            monkeypatch.setattr(propagation, "_SERIAL_WORK", work)
+            results.append(np.full(expected.shape, np.nan, dtype))
+            run(results[-1])
+        np.testing.assert_allclose(results[0], expected, atol=1e-4 if dtype == np.float32 else 1e-11)
+        np.testing.assert_array_equal(results[0], results[1])
+
+
+def test_wide_tables_of_dense_graphs_are_blocked_and_others_are_not_copied():
+    x = np.arange(5 * 128, dtype=np.float32).reshape(5, 128)
+    blocked = propagation._blocks(x, mean_degree=1000)
+    np.testing.assert_array_equal(np.concatenate(list(blocked), axis=1), x)
+    assert blocked.shape == (2, 5, 64)
+    for table, degree in ((x, 3), (x[:, :64].copy(), 1000), (x[:, :100].copy(), 1000)):
+        assert np.shares_memory(propagation._blocks(table, degree), table)
 
 
 def test_the_two_compilations_are_cached_apart():
-    names = {name for kernel in (propagation.product, propagation.product_from) for name in (kernel.serial, kernel.parallel)}
+    kernels = (propagation._product, propagation._product_at, propagation._compact)
+    names = {name for kernel in kernels for name in (kernel.serial, kernel.parallel)}
     paths = {(k.stats.cache_path, k.py_func.__qualname__) for k in names}
-    assert len(paths) == len(names) == 4
+    assert len(paths) == len(names) == 6
