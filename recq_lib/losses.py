@@ -15,6 +15,6 @@ def bpr(positive: torch.Tensor, negative: torch.Tensor) -> torch.Tensor:
     return F.softplus(negative - positive).mean()
 
 
-def l2_of_rows(rows: torch.Tensor, batch_size: int) -> torch.Tensor:
-    """½·Σ‖e‖² / B over the layer-0 rows of a batch, repeats counted (LightGCN and BiGeaR codes)."""
-    return 0.5 * rows.square().sum() / batch_size
+def l2_of_rows(rows: torch.Tensor, counts: torch.Tensor, batch_size: int) -> torch.Tensor:
+    """½·Σ_r counts[r]·‖e_r‖² / B over the distinct layer-0 rows [R, d] of a batch (LightGCN and BiGeaR codes count repeats)."""
+    return 0.5 * (counts.to(rows.dtype) * rows.square().sum(dim=1)).sum() / batch_size
