@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from recq_lib.errors import ConfigError, one_of
 from recq_lib.sampling import CONVENTIONS, NEGATIVES
 
 READOUTS = ("mean", "concat", "last")
+_OPTION = "option."  # how a record names a method's own settings
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,8 @@ class TrainConfig:
     mask_at_selection: tuple[str, ...] = ("train",)  # items never recommended while validating
     ks: tuple[int, ...] = (10, 20, 50)  # cutoffs of the final evaluation; the largest defines ndcg_authors
     seed: int = 0  # table, triples; ties have their own fixed seed
+
+    options: Mapping[str, Any] = field(default_factory=dict, hash=False)  # what only this method has; see `registry.METHODS`
 
     def __post_init__(self) -> None:
         one_of("readout", self.readout, READOUTS)
@@ -72,15 +76,18 @@ class TrainConfig:
         """Plain types for a record; the seed has its own place there."""
         values = dataclasses.asdict(self)
         values.pop("seed")
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+        options = {_OPTION + name: value for name, value in values.pop("options").items()}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in (values | options).items()}
 
     @classmethod
     def from_params(cls, params: dict[str, Any], seed: int) -> TrainConfig:
         """Inverse of `params`; unknown names raise `ConfigError`."""
         known = {f.name for f in dataclasses.fields(cls)}
-        for name in params:
+        plain = {name: tuple(v) if isinstance(v, list) else v for name, v in params.items()}
+        options = {name.removeprefix(_OPTION): plain.pop(name) for name in list(plain) if name.startswith(_OPTION)}
+        for name in plain:
             one_of("hyper-parameter", name, sorted(known))
-        return cls(**{name: tuple(v) if isinstance(v, list) else v for name, v in params.items()}, seed=seed)
+        return cls(**plain, seed=seed, options=options)
 
 
 PROTOCOLS: dict[str, TrainConfig] = {
@@ -106,6 +113,6 @@ PROTOCOLS: dict[str, TrainConfig] = {
 def protocol(name: str, **changes: Any) -> TrainConfig:
     """A named protocol with some fields changed."""
     config = PROTOCOLS[one_of("protocol", name, tuple(PROTOCOLS))]
-    for field in changes:
-        one_of("hyper-parameter", field, [f.name for f in dataclasses.fields(TrainConfig)])
+    for name_of_field in changes:
+        one_of("hyper-parameter", name_of_field, [f.name for f in dataclasses.fields(TrainConfig)])
     return dataclasses.replace(config, **changes)

@@ -15,11 +15,13 @@ class Recommender(nn.Module):
     ----------
     graph : training graph; nodes are users, then items
     table, encoder, readout : see `tables.py`, `encoders.py`, `readouts.py`
+    auxiliary : what the method's loss adds to BPR, or None. `auxiliary(model, batch)` is a scalar (`batch`: `training.Batch`);
+        `auxiliary.nodes(users)` names nodes that it needs encoded beside the batch's own
     """
 
-    def __init__(self, graph: Graph, table: nn.Module, encoder: nn.Module, readout: nn.Module) -> None:
+    def __init__(self, graph: Graph, table: nn.Module, encoder: nn.Module, readout: nn.Module, auxiliary: nn.Module | None = None) -> None:
         super().__init__()
-        self.graph, self.table, self.encoder, self.readout = graph, table, encoder, readout
+        self.graph, self.table, self.encoder, self.readout, self.auxiliary = graph, table, encoder, readout, auxiliary
 
     @property
     def n_users(self) -> int:
@@ -35,7 +37,13 @@ class Recommender(nn.Module):
 
     def forward(self, rows: torch.Tensor | None = None) -> torch.Tensor:
         """Stored vectors z [R, D]."""
-        return self.readout(self.layers(rows))
+        return self.readout(self.layers(rows), rows)
+
+    def begin_epoch(self, epoch: int, epochs: int) -> None:
+        """Tell the parts which epoch begins; annealed ones follow their schedule."""
+        for part in (self.table, self.encoder, self.readout, self.auxiliary):
+            if hasattr(part, "begin_epoch"):
+                part.begin_epoch(epoch, epochs)
 
     @torch.no_grad()
     def embeddings(self) -> tuple[torch.Tensor, torch.Tensor]:

@@ -53,5 +53,5 @@ def out_dir(profile: str) -> Path:
 
 
 def checkpoints_dir() -> Path:
-    """Checkpoints of runs that have not ended yet."""
+    """Checkpoints of runs that have not ended yet, and trained models that other runs start from."""
     return _folder("RECQ_CHECKPOINTS_DIR", project_root() / "checkpoints")

@@ -1,4 +1,7 @@
-"""Readouts: how layers [L+1, R, d] become the vector [R, D] that is stored and searched."""
+"""Readouts: how layers [L+1, R, d] become the vector [R, D] that is stored and searched.
+
+`rows` [R] tells a readout which nodes it is given (None: all, in order); most do not ask.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,16 @@ import torch
 from torch import nn
 
 
+def layer_weights(layers: torch.Tensor) -> torch.Tensor:
+    """`w_l = (l+1)/(L+1)` [L+1], in the type and on the device of `layers`."""
+    n_layers = layers.shape[0]
+    return torch.arange(1, n_layers + 1, dtype=layers.dtype, device=layers.device) / n_layers
+
+
 class MeanPool(nn.Module):
     """Mean over layers (LightGCN, Eq. 4 with α_k = 1/(K+1)); D = d."""
 
-    def forward(self, layers: torch.Tensor) -> torch.Tensor:
+    def forward(self, layers: torch.Tensor, rows: torch.Tensor | None = None) -> torch.Tensor:
         return layers.mean(dim=0)
 
     def n_bytes(self, n_nodes: int, dim: int, n_layers: int) -> int:
@@ -20,7 +29,7 @@ class MeanPool(nn.Module):
 class LastLayer(nn.Module):
     """The last layer alone; D = d."""
 
-    def forward(self, layers: torch.Tensor) -> torch.Tensor:
+    def forward(self, layers: torch.Tensor, rows: torch.Tensor | None = None) -> torch.Tensor:
         return layers[-1]
 
     def n_bytes(self, n_nodes: int, dim: int, n_layers: int) -> int:
@@ -33,10 +42,9 @@ class Concat(nn.Module):
     Source: official BiGeaR code, the family L²Q-GCN belongs to (its papers' text writes the weight differently).
     """
 
-    def forward(self, layers: torch.Tensor) -> torch.Tensor:
+    def forward(self, layers: torch.Tensor, rows: torch.Tensor | None = None) -> torch.Tensor:
         n_layers, n_rows, dim = layers.shape
-        weights = torch.arange(1, n_layers + 1, dtype=layers.dtype, device=layers.device) / n_layers
-        return (layers * weights[:, None, None]).transpose(0, 1).reshape(n_rows, n_layers * dim)
+        return (layers * layer_weights(layers)[:, None, None]).transpose(0, 1).reshape(n_rows, n_layers * dim)
 
     def n_bytes(self, n_nodes: int, dim: int, n_layers: int) -> int:
         return 4 * n_nodes * dim * (n_layers + 1)

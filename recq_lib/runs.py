@@ -9,11 +9,13 @@ from pathlib import Path
 
 import torch
 
+from recq_lib import checkpoint as checkpoints
 from recq_lib import paths, provenance, registry, results
 from recq_lib.config import TrainConfig
 from recq_lib.data.interactions import Interactions
 from recq_lib.errors import ConfigError, RecordError
 from recq_lib.evaluation import Evaluation
+from recq_lib.model import Recommender
 from recq_lib.results import RunRecord, RunSpec
 from recq_lib.training import FitResult, Trainer, final_evaluation, fit
 
@@ -50,9 +52,10 @@ def prepare(plan: Plan) -> Interactions:
 
 def identity_of(plan: Plan) -> tuple[int, dict]:
     """(seed, params) that tell the plan's runs apart: closed forms depend on their own constants only, not on training settings."""
-    if registry.method(plan.method).kind == "trained":
-        return plan.config.seed, plan.config.params()
-    return 0, {"ks": list(plan.config.ks)}
+    if registry.method(plan.method).kind == "closed_form":
+        return 0, {"ks": list(plan.config.ks)}
+    config = registry.resolve(plan.method, plan.config)
+    return config.seed, config.params()
 
 
 def spec_of(plan: Plan, data: Interactions) -> RunSpec:
@@ -69,10 +72,12 @@ def execute(
     on_epoch: Callable[[Trainer], None] | None = None,
     data: Interactions | None = None,
     stop_after: float | None = None,
+    keep_model: bool = False,
 ) -> RunRecord:
     """Run `plan` and return its record (not saved). A killed run continues from its checkpoint when `resume` is set.
 
-    `stop_after` (seconds) ends this process's share early by raising `RunPaused`; the checkpoint stays.
+    `stop_after` (seconds) ends this process's share early by raising `RunPaused`; the checkpoint stays. `keep_model` also writes the
+    best parameters to `model_of(spec)`, for runs that start from them.
     """
     device = device or default_device()
     data = prepare(plan) if data is None else data
@@ -80,21 +85,19 @@ def execute(
     if data.test.nnz == 0:
         raise ConfigError(f"{data.name} has no test split, so a run could not be evaluated; split it first (data.splits)")
     # at the start: the code on disk may change while a long run goes on
-    origin = provenance.collect(device if registry.method(plan.method).kind == "trained" else "cpu")
+    origin = provenance.collect("cpu" if registry.method(plan.method).kind == "closed_form" else device)
+    config = registry.resolve(plan.method, plan.config)
+    teacher = teacher_for(plan, data, device=device, resume=resume, stop_after=stop_after)
     started = time.perf_counter()
-    model = registry.build(plan.method, data, plan.config)
+    model = registry.build(plan.method, data, config, teacher)
     built = time.perf_counter() - started
     outcome: FitResult | None = None
     checkpoint = checkpoint_of(spec) if resume else None
     if registry.method(plan.method).kind == "trained":
-        outcome = fit(
-            model,
-            data,
-            plan.config,
-            device=device,
-            checkpoint=checkpoint,
-            on_epoch=_with_limit(on_epoch, stop_after, checkpoint),
-        )
+        limited = _with_limit(on_epoch, stop_after, checkpoint)
+        outcome = fit(model, data, config, device=device, checkpoint=checkpoint, on_epoch=limited)
+        if keep_model:
+            checkpoints.save(model_of(spec), {k: v.detach().cpu() for k, v in model.state_dict().items()}, {"key": spec.key})
     started = time.perf_counter()
     evaluation = final_evaluation(model, data, plan.config)
     timings = {
@@ -108,6 +111,32 @@ def execute(
 def checkpoint_of(spec: RunSpec) -> Path:
     """Where a run keeps its state until its record is saved."""
     return paths.checkpoints_dir() / f"{spec.key}.pt"
+
+
+def model_of(spec: RunSpec) -> Path:
+    """Where a trained model is kept for the runs that start from it."""
+    return paths.checkpoints_dir() / "models" / f"{spec.key}.pt"
+
+
+def trained(plan: Plan, data: Interactions | None = None, **options) -> Recommender:
+    """The trained model of `plan`: from its kept parameters, else trained now, recorded if it was not, and kept."""
+    data = prepare(plan) if data is None else data
+    spec = spec_of(plan, data)
+    if not model_of(spec).exists():
+        record = execute(plan, data=data, keep_model=True, **options)
+        if not results.exists(spec):
+            results.save(record)
+        checkpoint_of(spec).unlink(missing_ok=True)
+    config = registry.resolve(plan.method, plan.config)
+    model = registry.build(plan.method, data, config, teacher_for(plan, data, **options))
+    model.load_state_dict(checkpoints.load(model_of(spec)).tensors)
+    return model
+
+
+def teacher_for(plan: Plan, data: Interactions, **options) -> Recommender | None:
+    """The full-precision model that `plan` starts from, or None."""
+    config = registry.teacher_of(plan.method, plan.config)
+    return None if config is None else trained(Plan("lightgcn", plan.dataset, plan.profile, config), data, **options)
 
 
 def run(plan: Plan, *, device: str | None = None, force: bool = False, **options) -> RunRecord:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 
-from recq_lib import results
+from recq_lib import results, studies_codes
 from recq_lib.config import TrainConfig, protocol
 from recq_lib.errors import ConfigError, RecqError, one_of
 from recq_lib.records import PROFILES, RunRecord, canonical_json
@@ -75,7 +75,17 @@ def l2q_curve(profile: str) -> list[Plan]:
     return [Plan("lightgcn", dataset, profile, protocol("l2q-authors", dim=dim, epochs=epochs))]
 
 
-STUDIES: dict[str, Callable[[str], list[Plan]]] = {"baselines": baselines, "tune-l2": tune_l2, "depth": depth, "l2q-curve": l2q_curve}
+STUDIES: dict[str, Callable[[str], list[Plan]]] = {
+    "baselines": baselines,
+    "tune-l2": tune_l2,
+    "depth": depth,
+    "l2q-curve": l2q_curve,
+    "binary": studies_codes.binary,
+    "l2q-paper": studies_codes.l2q_paper,
+    "l2q-wide": studies_codes.wide,
+    "layerwise": studies_codes.layerwise,
+    "annealing": studies_codes.annealing,
+}
 
 
 def plans(study: str, profile: str) -> list[Plan]:

@@ -1,8 +1,8 @@
 """`fit`: an explicit training loop with evaluation, early stopping, checkpoint and resume.
 
 On a CPU a run repeats bit for bit for a fixed number of threads, and a resumed run ends as an uninterrupted one: triples depend on
-(seed, epoch) alone, and the checkpoint holds parameters, optimiser state, torch's random state, the best parameters so far and the
-history. On an accelerator sums over repeated rows use atomic additions, so two runs agree only within rounding.
+and a method's own noise depend on (seed, epoch) alone, and the checkpoint holds parameters, optimiser state, the best parameters so far
+and the history. On an accelerator sums over repeated rows use atomic additions, so two runs agree only within rounding.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from recq_lib.errors import ConfigError, RecordError, RecqError
 from recq_lib.evaluation import Evaluation, evaluate
 from recq_lib.losses import bpr, l2_of_rows
 from recq_lib.model import Recommender
+from recq_lib.pairs import pair_scores
 from recq_lib.sampling import TripleSampler
 
 
@@ -36,6 +37,33 @@ class FitResult:
     seconds: float
     stopped_early: bool
     resumed: bool = False
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A batch of triples and its encoded nodes; each distinct node is encoded once.
+
+    users, positives, negatives : [B] user and item ids
+    rows : [R] encoded nodes, ascending, or None when all nodes are (on an accelerator, where finding the distinct ones would stall it)
+    slot : [n_nodes] the place of a node among `rows`, undefined for others; None with `rows`
+    layers, vectors : [L+1, R, d] and [R, D], the encoder's and the readout's output
+    """
+
+    users: torch.Tensor
+    positives: torch.Tensor
+    negatives: torch.Tensor
+    n_users: int
+    rows: torch.Tensor | None
+    slot: torch.Tensor | None
+    layers: torch.Tensor
+    vectors: torch.Tensor
+
+    def at(self, nodes: torch.Tensor) -> torch.Tensor:
+        """Where `nodes` stand among the encoded rows."""
+        return nodes if self.slot is None else self.slot[nodes]
+
+    def at_items(self, items: torch.Tensor) -> torch.Tensor:
+        return self.at(items + self.n_users)
 
 
 class Trainer:
@@ -55,26 +83,38 @@ class Trainer:
     # ---- one step, one epoch --------------------------------------------------------------------------------------------
 
     def loss(self, users: torch.Tensor, positives: torch.Tensor, negatives: torch.Tensor) -> torch.Tensor:
-        """BPR plus L2 on the layer-0 rows of a batch of triples [B]. Each distinct node is encoded once."""
-        model, config = self.model, self.config
-        rows, place = self._distinct(torch.cat([users, positives + self.data.n_users, negatives + self.data.n_users]))
-        layers = model.layers(rows)  # [L+1, R, d]
-        # index_select and not [place]: the gradient of indexing adds repeated rows in whatever order the threads come
-        u, p, n = model.readout(layers).index_select(0, place).chunk(3)  # [B, D] each
-        loss = bpr((u * p).sum(dim=1), (u * n).sum(dim=1))
-        if config.l2:
-            loss = loss + config.l2 * l2_of_rows(layers[0].index_select(0, place), users.numel())
+        """BPR, plus L2 on the layer-0 rows of a batch of triples [B], plus what the model's own auxiliary loss adds."""
+        batch = self.encode(users, positives, negatives)
+        u, p, n = batch.at(users), batch.at_items(positives), batch.at_items(negatives)
+        loss = bpr(*pair_scores(batch.vectors, torch.cat([u, u]), torch.cat([p, n])).chunk(2))
+        if self.config.l2:
+            counts = torch.bincount(torch.cat([u, p, n]), minlength=batch.layers.shape[1])
+            loss = loss + self.config.l2 * l2_of_rows(batch.layers[0], counts, users.numel())
+        if self.model.auxiliary is not None:
+            loss = loss + self.model.auxiliary(self.model, batch)
         return loss
 
-    def _distinct(self, nodes: torch.Tensor) -> tuple[torch.Tensor | None, torch.Tensor]:
-        """(rows to encode, place of each node among them). An accelerator encodes all nodes: finding the distinct ones would stall it."""
-        if self.device.type != "cpu":
-            return None, nodes
-        return torch.unique(nodes, return_inverse=True)
+    def encode(self, users: torch.Tensor, positives: torch.Tensor, negatives: torch.Tensor) -> Batch:
+        """Layers and stored vectors of a batch's nodes."""
+        model, rows, slot = self.model, None, None
+        if self.device.type == "cpu":
+            nodes = [users, positives + self.data.n_users, negatives + self.data.n_users]
+            rows = torch.unique(torch.cat(nodes + ([model.auxiliary.nodes(users)] if model.auxiliary is not None else [])))
+            slot = torch.empty(self.data.n_nodes, dtype=torch.int64)
+            slot[rows] = torch.arange(rows.numel())
+        layers = model.layers(rows)
+        return Batch(users, positives, negatives, self.data.n_users, rows, slot, layers, model.readout(layers, rows))
 
     def train_epoch(self) -> float:
         """Train one epoch and return its mean loss. Raises `RecqError` when the loss is not finite."""
         self.model.train()
+        self.model.begin_epoch(self.epoch, self.config.epochs)
+        with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
+            # noise drawn by a method depends on (seed, epoch) alone, like the triples, so a resumed run needs no random state
+            torch.manual_seed(self.config.seed * 1_000_003 + self.epoch)
+            return self._train_batches()
+
+    def _train_batches(self) -> float:
         total, batches = torch.zeros((), device=self.device), 0
         for users, positives, negatives in self.sampler.epoch(self.epoch).batches(self.config.batch_size):
             loss = self.loss(users, positives, negatives)
@@ -133,7 +173,6 @@ class Trainer:
         tensors |= {f"best.{k}": v for k, v in self.best_state.items()}
         state = self.optimizer.state_dict()["state"]
         tensors |= {f"adam.{i}.{k}": v for i, part in state.items() for k, v in part.items()}
-        tensors["rng"] = torch.get_rng_state()
         checkpoints.save(path, {k: v.detach().cpu() for k, v in tensors.items()}, self._meta())
 
     def _meta(self) -> dict[str, Any]:
@@ -142,7 +181,8 @@ class Trainer:
 
     def _identity(self) -> dict[str, Any]:
         shape = {name: list(tensor.shape) for name, tensor in self.model.state_dict().items()}
-        parts = [repr(part) for part in (self.model.table, self.model.encoder, self.model.readout)]
+        model = self.model
+        parts = [repr(part) for part in (model.table, model.encoder, model.readout, model.auxiliary) if part is not None]
         depth = self.model.encoder.n_layers
         return {
             "params": self.config.params(),
@@ -171,7 +211,6 @@ class Trainer:
             index, _, field = name.partition(".")
             optimizer["state"].setdefault(int(index), {})[field] = tensor
         self.optimizer.load_state_dict(optimizer)
-        torch.set_rng_state(saved.tensors["rng"])
         for name in ("epoch", "history", "best_value", "best_epoch", "stale", "seconds"):
             setattr(self, name, saved.meta[name])
 
