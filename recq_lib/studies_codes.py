@@ -39,7 +39,7 @@ def teacher(profile: str, dataset: str, seeds: int = 3, **changes: Any) -> list[
 def binary(profile: str) -> list[Plan]:
     """L²Q-GCN, -anl, BiGeaR and the binary baselines beside full precision: one encoder, one protocol, three seeds."""
     datasets, seeds = (("lastfm", "beauty"), 3) if profile == "paper" else ((_dataset(profile),), 1 if profile == "quick" else 3)
-    methods = FAMILY + BINARY if profile == "paper" else (*FAMILY, "lsh", "hashnet")
+    methods = {"paper": FAMILY + BINARY, "quick": (*FAMILY, "hashnet"), "smoke": (*FAMILY, "lsh", "hashnet")}[profile]
     return [
         plan
         for dataset in datasets
@@ -86,6 +86,8 @@ def layerwise(profile: str) -> list[Plan]:
         return _plans(profile, dataset, "l2q-gcn", seeds, {"layers": layers} | options, dim=width, n_layers=depth)
 
     plans = [*teacher(profile, dataset, seeds, dim=dim)]
+    if profile == "quick":  # minutes must do
+        return plans + [p for layers, width in (("all", dim), ("last", dim), ("mean", dim), ("mean", 3 * dim)) for p in grid(layers, width)]
     for scaler in ("alpha", "constant"):
         plans += grid("all", dim, scaler=scaler)
         plans += [p for layers in ("last", "mean") for width in (dim, 3 * dim) for p in grid(layers, width, scaler=scaler)]
@@ -105,6 +107,9 @@ def annealing(profile: str) -> list[Plan]:
         return _plans(profile, dataset, "l2q-gcn-anl", seeds, {"warm_start": warm} | options)
 
     plans = [*teacher(profile, dataset, seeds)]
+    if profile == "quick":
+        hard = [p for warm in (False, True) for p in _plans(profile, dataset, "l2q-gcn", seeds, {"warm_start": warm})]
+        return plans + hard + [p for warm in (False, True) for p in grid(warm)]
     for warm in (False, True):
         plans += _plans(profile, dataset, "l2q-gcn", seeds, {"warm_start": warm})
         plans += [p for schedule in SCHEDULES for p in grid(warm, schedule=schedule)]
