@@ -11,7 +11,7 @@ from recq_lib.errors import ConfigError, one_of
 from recq_lib.sampling import CONVENTIONS, NEGATIVES
 
 READOUTS = ("mean", "concat", "last")
-_OPTION = "option."  # how a record names a method's own settings
+OPTION = "option."  # how a record names a method's own settings
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class TrainConfig:
         """Plain types for a record; the seed has its own place there."""
         values = dataclasses.asdict(self)
         values.pop("seed")
-        options = {_OPTION + name: value for name, value in values.pop("options").items()}
+        options = {OPTION + name: value for name, value in values.pop("options").items()}
         return {name: list(value) if isinstance(value, tuple) else value for name, value in (values | options).items()}
 
     @classmethod
@@ -84,7 +84,7 @@ class TrainConfig:
         """Inverse of `params`; unknown names raise `ConfigError`."""
         known = {f.name for f in dataclasses.fields(cls)}
         plain = {name: tuple(v) if isinstance(v, list) else v for name, v in params.items()}
-        options = {name.removeprefix(_OPTION): plain.pop(name) for name in list(plain) if name.startswith(_OPTION)}
+        options = {name.removeprefix(OPTION): plain.pop(name) for name in list(plain) if name.startswith(OPTION)}
         for name in plain:
             one_of("hyper-parameter", name, sorted(known))
         return cls(**plain, seed=seed, options=options)

@@ -95,7 +95,8 @@ def _mf(data: Interactions, config: TrainConfig, teacher: Recommender | None) ->
 # ---- L²Q-GCN and its family --------------------------------------------------------------------------------------------------
 
 _SIGN = {"estimator": "identity", "scaler": "alpha", "weighted": True, "layers": "all"}
-_WARM = {"warm_start": False, "teacher_epochs": 0}  # 0: as many as the method itself
+_TEACHER = {"teacher_epochs": 0, "teacher_lr": 0.0}  # 0: the same as the method itself
+_WARM = {"warm_start": False} | _TEACHER
 _SCHEDULE = {"schedule": "exponential", "start": 1.0, "end": 0.1, "hold": 0.2, "span": 0.5}
 # full precision first, then from τ = 4, where the relaxation is nearly linear, to hard codes (chosen in study "annealing", ours)
 _ANNEALED = _WARM | _SCHEDULE | {"warm_start": True, "start": 4.0, "hold": 0.0, "span": 0.7, "relaxation": "tanh"}
@@ -176,13 +177,13 @@ METHODS: dict[str, Method] = {
         ),
         Method(
             "bigear", "BiGeaR", "trained", _bigear,
-            _SIGN | {"estimator": "gaussian", "gamma": 1.0, "top": 100, "weight": 1.0, "teacher_epochs": 0}, lambda options: True,
+            _SIGN | _TEACHER | {"estimator": "gaussian", "gamma": 1.0, "top": 100, "weight": 1.0}, lambda options: True,
         ),
         Method(
             "ptq-sign", "post-training sign", "derived", _post_training,
-            {"scaler": "alpha", "weighted": True, "layers": "all", "teacher_epochs": 0}, lambda options: True,
+            _TEACHER | {"scaler": "alpha", "weighted": True, "layers": "all"}, lambda options: True,
         ),
-        Method("lsh", "LSH", "derived", _lsh, {"bits": 0, "teacher_epochs": 0}, lambda options: True),  # 0: as many as d
+        Method("lsh", "LSH", "derived", _lsh, _TEACHER | {"bits": 0}, lambda options: True),  # 0: as many as d
         Method("hashnet", "HashNet", "trained", _continued, _SCHEDULE | {"schedule": "doubling", "end": 1 / 64, "hold": 0.1, "span": 0.8}),
         Method("hashrec", "HashRec (CIGAR)", "trained", _continued, _SCHEDULE | {"schedule": "root"}),
         Method("gumbelrec", "GumbelRec", "trained", _gumbel, _SCHEDULE | {"end": 0.2, "hold": 0.0, "span": 0.8, "gain": 10.0}),
@@ -223,12 +224,13 @@ def resolve(name: str, config: TrainConfig | None = None) -> TrainConfig:
 def teacher_of(name: str, config: TrainConfig) -> TrainConfig | None:
     """Configuration of the full-precision LightGCN that a run starts from, or None if it starts from nothing.
 
-    Same data, seed, width, depth and optimiser; concatenated layers, as in the family's official code.
+    Same data, seed, width, depth and batches; concatenated layers, as in the family's official code.
     """
     config = resolve(name, config)
     if not method(name).needs_teacher(config.options):
         return None
-    return dataclasses.replace(config, readout="concat", epochs=config.options["teacher_epochs"] or config.epochs, options={})
+    epochs, lr = config.options["teacher_epochs"] or config.epochs, config.options["teacher_lr"] or config.lr
+    return dataclasses.replace(config, readout="concat", epochs=epochs, lr=lr, options={})
 
 
 def build(name: str, data: Interactions, config: TrainConfig | None = None, teacher: Recommender | None = None):

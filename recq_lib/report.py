@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from recq_lib import published, results
-from recq_lib.config import PROTOCOLS
+from recq_lib import published, registry, results
+from recq_lib.config import OPTION, PROTOCOLS, TrainConfig
 from recq_lib.records import RunRecord
 
 # protocol → the paper and the metrics that its published rows answer to
@@ -20,8 +20,11 @@ _ALIASES = {("bigear", "lightgcn"): "bigear-teacher"}
 
 
 def protocol_of(record: RunRecord) -> tuple[str, dict[str, object]]:
-    """(name of the nearest protocol, parameters in which the record differs from it)."""
+    """(name of the nearest protocol, parameters in which the record differs from it). A method's own options count if changed."""
+    method = registry.METHODS.get(record.spec.method)
+    usual = {} if method is None else TrainConfig(options=dict(method.options)).params()
     params = {name: list(value) if isinstance(value, tuple) else value for name, value in record.spec.params.items()}
+    params = {name: value for name, value in params.items() if not (name.startswith(OPTION) and usual.get(name) == value)}
     distances = {}
     for name, config in PROTOCOLS.items():
         theirs = config.params()

@@ -50,7 +50,7 @@ def binary(profile: str) -> list[Plan]:
 def l2q_paper(profile: str) -> list[Plan]:
     """ML-1M at d = 256, L = 2 with the authors' protocol, one seed: teacher, BiGeaR's student, -anl. Small profiles: their own scale.
 
-    The teacher stops after 44 of the authors' 100 epochs and the student after 51 of 1000, -anl after 20: what two cores can do.
+    The teacher stops after 44 of the authors' 100 epochs, the student after 51 of 1000, -anl after 20: what two cores can do.
     """
     if profile != "paper":
         dataset = _dataset(profile)

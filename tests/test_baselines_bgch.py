@@ -45,7 +45,8 @@ def test_dispersion_takes_the_leading_direction_out_of_each_side(data, training)
         if not training:
             generator.manual_seed(0)  # evaluation draws the same starts for both sides
         e, out = table[side].numpy(), layers[0][side].numpy()
-        found = [np.linalg.matrix_power(e.T @ e, 2) @ start for start in torch.randn(6, 2, dtype=torch.float64, generator=generator).numpy().T]
+        starts = torch.randn(6, 2, dtype=torch.float64, generator=generator).numpy().T
+        found = [np.linalg.matrix_power(e.T @ e, 2) @ start for start in starts]
         v = sum(start / np.linalg.norm(start) for start in found)
         v /= np.linalg.norm(v)
         np.testing.assert_allclose(out @ v, 0.75 * (e @ v), rtol=1e-9, atol=1e-12)
@@ -95,3 +96,10 @@ def test_views_enter_the_loss(data):
     model.auxiliary = views
     # four contrasts over 3 users and 6 items: each is positive and at most about log(count) + 2/τ
     assert 0 < with_views - without <= 0.02 * 2 * (math.log(3) + math.log(6) + 2 * 2 / 0.2)
+
+
+def test_the_contrast_takes_a_sample_of_distinct_nodes():
+    nodes = torch.arange(100, 400)
+    some = NoisyViews(sample=50)._some(nodes)
+    assert some.numel() == 50 and some.unique().numel() == 50 and set(some.tolist()) <= set(nodes.tolist())
+    assert sorted(NoisyViews()._some(nodes).tolist()) == nodes.tolist()
