@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import nn
 
 from recq_lib.errors import ConfigError
+from recq_lib.sharing import Sharing
 
 
 class FullTable(nn.Module):
@@ -34,3 +36,60 @@ class FullTable(nn.Module):
     def forward(self) -> torch.Tensor:
         """[n_nodes, d]"""
         return self.weight
+
+
+class SharedTable(nn.Module):
+    """Codebook rows shared by users and by items: the table is S·E, S fixed (`Sharing`), E [K, d] trained, drawn from N(0, std²)."""
+
+    def __init__(self, sharing: Sharing, dim: int, std: float = 1.0, *, generator: torch.Generator | None = None) -> None:
+        super().__init__()
+        if dim < 1:
+            raise ConfigError(f"a table needs at least one column, not {dim}")
+        if not std >= 0:
+            raise ConfigError(f"init std is {std}, but must be 0 or more")
+        self.sharing = sharing
+        self.weight = nn.Parameter(torch.randn(sharing.n_rows, dim, generator=generator).mul_(std))
+        forward = sharing.matrix()
+        self._matrices = (forward, forward.T.tocsr())
+
+    @property
+    def dim(self) -> int:
+        return self.weight.shape[1]
+
+    @property
+    def n_parameters(self) -> int:
+        """As BACO's code counts; see `Sharing.n_parameters`."""
+        return self.sharing.n_parameters(self.dim)
+
+    def forward(self) -> torch.Tensor:
+        """[n_nodes, d]"""
+        return _FixedProduct.apply(self.weight, *self._matrices)
+
+    def extra_repr(self) -> str:
+        return f"{self.sharing.n_user_rows} + {self.sharing.n_item_rows} rows, {self.sharing.n_extra} more indices, {self.sharing.combine}"
+
+
+class _FixedProduct(torch.autograd.Function):
+    """S·E for a constant sparse S, whose transpose is at hand: rows are summed in a fixed order, forward and backward."""
+
+    @staticmethod
+    def forward(ctx, x, matrix, transposed):
+        ctx.transposed = transposed
+        return _product(matrix, x)
+
+    @staticmethod
+    def backward(ctx, grad):
+        return _product(ctx.transposed, grad), None, None
+
+
+def _product(matrix, x: torch.Tensor) -> torch.Tensor:
+    if x.device.type != "cpu":
+        parts = (torch.from_numpy(part.astype(np.int64)).to(x.device) for part in (matrix.indptr, matrix.indices))
+        values = torch.from_numpy(matrix.data).to(x)
+        return torch.sparse_csr_tensor(*parts, values, size=matrix.shape, check_invariants=False) @ x
+    from recq_lib.kernels.propagation import balanced_chunks, product
+
+    out = x.new_empty((matrix.shape[0], x.shape[1]))
+    values = matrix.data.astype(x.detach().numpy().dtype, copy=False)
+    product(matrix.indptr, matrix.indices, values, balanced_chunks(matrix.indptr), x.detach().contiguous().numpy(), out.numpy())
+    return out
