@@ -41,9 +41,19 @@ class Recommender(nn.Module):
 
     def begin_epoch(self, epoch: int, epochs: int) -> None:
         """Tell the parts which epoch begins; annealed ones follow their schedule."""
-        for part in (self.table, self.encoder, self.readout, self.auxiliary):
+        for part in self.parts():
             if hasattr(part, "begin_epoch"):
                 part.begin_epoch(epoch, epochs)
+
+    def parts(self) -> list[nn.Module]:
+        """Table, encoder, readout, and the auxiliary loss if there is one."""
+        return [part for part in (self.table, self.encoder, self.readout, self.auxiliary) if part is not None]
+
+    def parameter_groups(self, lr: float) -> list[dict]:
+        """All parameters for an optimiser; parts with `parameter_groups(lr)` set the learning rates of their own."""
+        own = [group for part in self.parts() if hasattr(part, "parameter_groups") for group in part.parameter_groups(lr)]
+        taken = {id(p) for group in own for p in group["params"]}
+        return [{"params": [p for p in self.parameters() if id(p) not in taken]}, *own]
 
     @torch.no_grad()
     def embeddings(self) -> tuple[torch.Tensor, torch.Tensor]:

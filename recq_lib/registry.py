@@ -21,7 +21,9 @@ from recq_lib.encoders import LightGCN, NoPropagation
 from recq_lib.errors import ConfigError, one_of
 from recq_lib.graph import Graph
 from recq_lib.model import Recommender
+from recq_lib.ngcf import NGCF, SideBySide
 from recq_lib.papers.bigear import InferenceDistillation, top_lists
+from recq_lib.papers.hq_training import HessianAware
 from recq_lib.papers.l2q_gcn import AnnealedSign, LayerwiseSign
 from recq_lib.readouts import Concat, LastLayer, MeanPool
 from recq_lib.tables import FullTable
@@ -161,6 +163,25 @@ def _bgch_plus(data: Interactions, config: TrainConfig, teacher: Recommender | N
     return recommender(data, config, readout, auxiliary=NoisyViews(config.options["rate"]))
 
 
+# ---- HQ-GNN ------------------------------------------------------------------------------------------------------------------
+
+_ENCODERS = ("lightgcn", "ngcf")
+
+
+def _hq_gnn(data: Interactions, config: TrainConfig, teacher: Recommender | None) -> Recommender:
+    options = dict(config.options)
+    ngcf = one_of("encoder", options.pop("encoder"), _ENCODERS) == "ngcf"
+    encoder = NGCF(config.n_layers, config.dim, dropout=options["dropout"], generator=_own_generator(config)) if ngcf else None
+    inner, blocks = (SideBySide(), config.n_layers + 1) if ngcf else (MeanPool(), 1)
+    options.pop("dropout")
+    return recommender(data, config, HessianAware(data.n_users, data.n_items, inner=inner, blocks=blocks, **options), encoder=encoder)
+
+
+def _ngcf(data: Interactions, config: TrainConfig, teacher: Recommender | None) -> Recommender:
+    encoder = NGCF(config.n_layers, config.dim, dropout=config.options["dropout"], generator=_own_generator(config))
+    return recommender(data, config, SideBySide(), encoder=encoder)
+
+
 METHODS: dict[str, Method] = {
     method.name: method
     for method in (
@@ -194,6 +215,14 @@ METHODS: dict[str, Method] = {
         Method(
             "hashgnn-soft", "HashGNN (soft)", "trained", partial(_hashgnn, soft=True),
             _SCHEDULE | {"schedule": "linear", "start": 0.0, "end": 0.5, "hold": 0.0, "span": 0.8, "link_weight": 0.1},
+        ),
+        Method("ngcf", "NGCF", "trained", _ngcf, {"dropout": 0.1}),
+        Method(
+            "hq-gnn", "HQ-GNN", "trained", _hq_gnn,
+            {
+                "encoder": "lightgcn", "dropout": 0.1, "bits": 1, "bounds": "scale", "estimator": "gste", "trace": "closed", "samples": 50,
+                "refresh": 1, "scale_lr": 0.1, "warm": 0,
+            },
         ),
         Method("bgch", "BGCH", "trained", _bgch, {"terms": 8, "dispersion": 0.1}),
         Method("bgch-plus", "BGCH+", "trained", _bgch_plus, {"terms": 8, "rate": 0.02}),

@@ -73,7 +73,7 @@ class Trainer:
         self.model, self.data, self.config = model.to(device), data, config
         self.device = torch.device(device)
         self.sampler = TripleSampler(data, convention=config.sampling, negatives=config.negatives, seed=config.seed, device=device)
-        self.optimizer = torch.optim.Adam(model.parameters(), lr=config.lr, weight_decay=config.weight_decay, fused=True)
+        self.optimizer = torch.optim.Adam(model.parameter_groups(config.lr), lr=config.lr, weight_decay=config.weight_decay, fused=True)
         self.epoch = 0  # next epoch to train
         self.history: list[dict[str, float]] = []
         self.best_value, self.best_epoch, self.stale = -math.inf, -1, 0
@@ -112,6 +112,9 @@ class Trainer:
         with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
             # noise drawn by a method depends on (seed, epoch) alone, like the triples, so a resumed run needs no random state
             torch.manual_seed(self.config.seed * 1_000_003 + self.epoch)
+            for part in self.model.parts():
+                if hasattr(part, "prepare"):
+                    part.prepare(self)
             return self._train_batches()
 
     def _train_batches(self) -> float:
@@ -149,6 +152,8 @@ class Trainer:
         loss = self.train_epoch()
         self.seconds += time.perf_counter() - start
         self.history.append({"epoch": self.epoch, "loss": loss})
+        if hasattr(self.model.readout, "diagnostics"):
+            self.history[-1].update(self.model.readout.diagnostics(self.model))
         if self.epoch % self.config.eval_every == 0:
             value = self.validate()
             if value > self.best_value:
@@ -181,8 +186,7 @@ class Trainer:
 
     def _identity(self) -> dict[str, Any]:
         shape = {name: list(tensor.shape) for name, tensor in self.model.state_dict().items()}
-        model = self.model
-        parts = [repr(part) for part in (model.table, model.encoder, model.readout, model.auxiliary) if part is not None]
+        parts = [repr(part) for part in self.model.parts()]
         depth = self.model.encoder.n_layers
         return {
             "params": self.config.params(),
