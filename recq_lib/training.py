@@ -115,7 +115,8 @@ class Trainer:
             for part in self.model.parts():
                 if hasattr(part, "prepare"):
                     part.prepare(self)
-            return self._train_batches()
+            with torch.enable_grad():  # a caller may be inside no_grad
+                return self._train_batches()
 
     def _train_batches(self) -> float:
         total, batches = torch.zeros((), device=self.device), 0

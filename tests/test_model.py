@@ -54,10 +54,12 @@ def test_table_follows_seed_and_std(data):
 def test_every_method_ranks(data):
     from recq_lib.evaluation import evaluate
 
+    config = TrainConfig(dim=4, n_layers=1)
+    teacher = build("lightgcn", data, config)
     for name in METHODS:
-        top = evaluate(build(name, data, TrainConfig(dim=4, n_layers=1)), data, ks=(5,)).top
+        top = evaluate(build(name, data, config, teacher), data, ks=(5,)).top
         assert top.shape[1] == 5 and (top >= 0).all()
-        assert method(name).kind in ("trained", "closed_form")
+        assert method(name).kind in ("trained", "derived", "closed_form")
 
 
 def test_bad_parts_are_refused(data):

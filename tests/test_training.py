@@ -80,6 +80,12 @@ def test_training_learns(data):
     assert losses[-1] < 0.7 * losses[0]
 
 
+def test_training_does_not_mind_a_caller_without_gradients(data):
+    with torch.no_grad():
+        result = fit(build("lightgcn", data, CONFIG), data, CONFIG)
+    assert result.history[-1]["loss"] < result.history[0]["loss"]
+
+
 def test_same_seed_same_bits_and_other_seed_other_bits(data):
     def train(seed):
         config = dataclasses.replace(CONFIG, seed=seed, epochs=3)
