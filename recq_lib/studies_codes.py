@@ -15,7 +15,7 @@ BINARY = ("lsh", "hashnet", "hashrec", "gumbelrec", "hashgnn-hard", "hashgnn-sof
 def laptop(dataset: str) -> TrainConfig:
     """The family's protocol with a larger step and a validation split, so that a run takes a minute: for small datasets (ours)."""
     small = {
-        "synthetic-smoke": {"dim": 32, "batch_size": 512, "epochs": 30, "eval_every": 5, "l2": 1e-2, "ks": (10, 20, 50)},
+        "synthetic-smoke": {"dim": 32, "batch_size": 512, "epochs": 20, "eval_every": 4, "l2": 1e-2, "ks": (10, 20, 50)},
         "lastfm": {"dim": 64, "batch_size": 2048, "epochs": 60, "eval_every": 4, "l2": 1e-3},
         "beauty": {"dim": 64, "batch_size": 4096, "epochs": 40, "eval_every": 4, "l2": 1e-4},
     }[dataset]

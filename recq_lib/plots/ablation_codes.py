@@ -264,7 +264,7 @@ def _legend_below(fig: Figure, *axes: Axes) -> None:
     shown = {label: handle for ax in axes for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)}
     order = sorted(shown, key=lambda label: PATHS.index(label) if label in PATHS else len(PATHS))
     room = 0.3 / fig.get_figheight()  # 0.3 inches
-    fig.get_layout_engine().set(rect=(0, room, 1, 1 - room))
+    fig.set_layout_engine("constrained", rect=(0, room, 1, 1 - room))
     place = {"loc": "lower center", "bbox_to_anchor": (0, 0, 1, 1), "bbox_transform": fig.transFigure}
     fig.legend([shown[label] for label in order], order, ncols=max(1, len(order)), **place)
 
