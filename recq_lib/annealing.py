@@ -6,7 +6,9 @@ Depending on nothing else, a schedule needs no state: a resumed run continues wh
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from recq_lib.errors import ConfigError, one_of
 
@@ -41,6 +43,11 @@ class Schedule:
                 raise ConfigError(f"schedule: {name} is {getattr(self, name)}, but is a fraction of the run, from 0 to 1")
         if self.kind in ("exponential", "doubling") and not (self.start > 0 and self.end > 0):
             raise ConfigError(f"schedule {self.kind!r} multiplies, so start ({self.start}) and end ({self.end}) must be positive")
+
+    @classmethod
+    def from_options(cls, options: Mapping[str, Any]) -> Schedule:
+        """The schedule that a method's flat options describe: `schedule`, `start`, `end`, `hold`, `span`."""
+        return cls(options["schedule"], options["start"], options["end"], options["hold"], options["span"])
 
     def __call__(self, epoch: int, epochs: int) -> float:
         """The value at 0-based `epoch` of a run of `epochs`."""

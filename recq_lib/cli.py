@@ -2,6 +2,7 @@
 
 python -m recq_lib data list|fetch NAME|verify NAME|stats NAME
 python -m recq_lib train METHOD --dataset NAME [--protocol P] [--seed S] [--set name=value …] [--json]
+python -m recq_lib compress METHOD --dataset NAME|--csv FILE [--gamma G | --budget R] [--output FILE.npz] [--json]
 python -m recq_lib study NAME --profile P [--jobs N]
 python -m recq_lib report                       published | ours | difference
 python -m recq_lib bench [--only step epoch evaluation] [--json]
@@ -15,6 +16,7 @@ import json
 import sys
 from typing import Any, get_type_hints
 
+from recq_lib.cli_compress import add_command as add_compress
 from recq_lib.config import PROTOCOLS, TrainConfig, protocol
 from recq_lib.errors import ConfigError, RecqError, one_of
 
@@ -58,11 +60,15 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--device", help="cpu, cuda, …; default: cuda where there is one")
     for name, short in (("dim", int), ("layers", int), ("epochs", int), ("batch-size", int), ("lr", float), ("seed", int)):
         train.add_argument(f"--{name}", type=short)
-    train.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="any other hyper-parameter")
+    train.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="any other hyper-parameter, or an option of the method"
+    )
     train.add_argument("--force", action="store_true", help="run again even if a record exists")
     train.add_argument("--no-save", action="store_true", help="neither read nor write records or checkpoints")
     _json_flag(train)
     train.set_defaults(run=_train)
+
+    add_compress(commands, _json_flag)
 
     study = commands.add_parser("study", help="run a named grid; recorded runs are skipped, interrupted ones resume")
     study.add_argument("name", metavar="NAME")
@@ -113,14 +119,14 @@ def _data_list(options: argparse.Namespace) -> None:
         f"{c['name']:<12} {c['users']:>8,} users {c['items']:>8,} items {c['train']:>10,} train  {'at hand' if c['at_hand'] else '-'}"
         for c in cards
     ]
-    _show(options, cards, "\n".join(lines))
+    show(options, cards, "\n".join(lines))
 
 
 def _data_fetch(options: argparse.Namespace) -> None:
     from recq_lib.data import fetch
 
     path = fetch(options.name)
-    _show(options, {"name": options.name, "path": str(path)}, f"{options.name} lies at {path}")
+    show(options, {"name": options.name, "path": str(path)}, f"{options.name} lies at {path}")
 
 
 def _data_verify(options: argparse.Namespace) -> int:
@@ -128,7 +134,7 @@ def _data_verify(options: argparse.Namespace) -> int:
 
     copies = verify(options.name)
     text = "\n".join(f"{path}: {verdict}" for path, verdict in copies.items())
-    _show(options, copies, text or f"no copy of {options.name} at hand; fetch it with: python -m recq_lib data fetch {options.name}")
+    show(options, copies, text or f"no copy of {options.name} at hand; fetch it with: python -m recq_lib data fetch {options.name}")
     return 0 if copies and all(verdict.startswith("ok") for verdict in copies.values()) else 1
 
 
@@ -136,7 +142,7 @@ def _data_stats(options: argparse.Namespace) -> None:
     from recq_lib.data import load
 
     stats = load(options.name).stats()
-    _show(
+    show(
         options,
         stats,
         "\n".join(f"{name:<22} {value:,.4g}" if isinstance(value, float) else f"{name:<22} {value}" for name, value in stats.items()),
@@ -169,7 +175,7 @@ def _train(options: argparse.Namespace) -> None:
         f"{name:<28} {100 * value:8.3f} %" + (f"   published {beside[name]:.3f} %" if name in beside else "")
         for name, value in record.metrics.items()
     ]
-    _show(options, summary, "\n".join([f"{plan.method} on {plan.dataset}, seed {plan.config.seed} (record {record.spec.key})", *lines]))
+    show(options, summary, "\n".join([f"{plan.method} on {plan.dataset}, seed {plan.config.seed} (record {record.spec.key})", *lines]))
 
 
 def _tell(trainer) -> None:
@@ -190,25 +196,36 @@ def _tell(trainer) -> None:
 
 def config_from(options: argparse.Namespace) -> TrainConfig:
     """The configuration a `train` command line asks for. Raises `ConfigError` for unknown names and values of the wrong type."""
+    from recq_lib.registry import method
+
     named = {"dim": options.dim, "n_layers": options.layers, "epochs": options.epochs, "batch_size": options.batch_size, "lr": options.lr}
     changes: dict[str, Any] = {name: value for name, value in {**named, "seed": options.seed}.items() if value is not None}
     for text in options.set:
         name, equals, value = text.partition("=")
         if not equals:
             raise ConfigError(f"--set is {text!r}, but must be NAME=VALUE")
-        changes[name] = _typed(name, value)
+        own = method(options.method).options
+        if name in own:
+            changes.setdefault("options", {})[name] = _converted(name, type(own[name]), value)
+        else:
+            changes[name] = _typed(name, value)
     return protocol(options.protocol or ("baco" if options.dataset == "beauty" else "lightgcn"), **changes)
 
 
 def _typed(name: str, value: str) -> Any:
     """Read `value` as the type of the field; unknown names are left to `protocol`, which knows the close ones."""
-    kind = get_type_hints(TrainConfig).get(name, str)
+    return _converted(name, get_type_hints(TrainConfig).get(name, str), value)
+
+
+def _converted(name: str, kind: Any, value: str) -> Any:
     try:
+        if kind is bool:
+            return {"true": True, "false": False}[value.lower()]
         if kind in (int, float, str):
             return kind(value)
         item = int if "int" in str(kind) else str
         return tuple(item(part) for part in value.split(",") if part)
-    except ValueError:
+    except (ValueError, KeyError):
         raise ConfigError(f"{name} is {value!r}, but must be of type {getattr(kind, '__name__', kind)}") from None
 
 
@@ -227,7 +244,7 @@ def _report(options: argparse.Namespace) -> None:
     rows = [
         {name: None if value != value else value for name, value in row.items()} for row in table.to_dict(orient="records")
     ]  # JSON has no nan
-    _show(options, rows, table.to_string(index=False) if len(table) else "no records yet; run a study first")
+    show(options, rows, table.to_string(index=False) if len(table) else "no records yet; run a study first")
 
 
 def _bench(options: argparse.Namespace) -> None:
@@ -238,10 +255,11 @@ def _bench(options: argparse.Namespace) -> None:
         from pathlib import Path
 
         Path(options.output).write_text(json.dumps(outcome, indent=1) + "\n")
-    _show(options, outcome, as_text(outcome))
+    show(options, outcome, as_text(outcome))
 
 
-def _show(options: argparse.Namespace, value: Any, text: str) -> None:
+def show(options: argparse.Namespace, value: Any, text: str) -> None:
+    """Print `text`, or `value` as JSON with `--json`."""
     if options.json:
         print(json.dumps(value, indent=1, default=lambda x: dataclasses.asdict(x) if dataclasses.is_dataclass(x) else str(x)))
     else:

@@ -93,6 +93,8 @@ class TrainConfig:
 PROTOCOLS: dict[str, TrainConfig] = {
     # He et al. 2020 and LightGCN-PyTorch, with a validation split for choosing instead of the test set
     "lightgcn": TrainConfig(),
+    # NGCF's published command for Gowalla (official code), chosen on validation
+    "ngcf": TrainConfig(lr=1e-4, batch_size=1024, l2=1e-5, epochs=400),
     # official BACO code: per-interaction epochs, uniform negatives, N(0, 1) start, two layers, every 10 epochs, stop after 50
     "baco": TrainConfig(
         n_layers=2, init_std=1.0, batch_size=1024, l2=0.0, weight_decay=1e-8, sampling="per_interaction", negatives="uniform",

@@ -65,7 +65,7 @@ class Recommender(nn.Module):
         return z[: self.n_users], z[self.n_users :]
 
     def n_bytes(self) -> dict[str, int]:
-        """Bytes of what training keeps (`parameters`) and of what search needs (`stored`)."""
+        """Bytes of what training adjusts (`parameters`), of the table with its indices (`table`), of what search needs (`stored`)."""
         parameters = sum(p.numel() * p.element_size() for p in self.parameters())
         stored = self.readout.n_bytes(self.graph.n_nodes, self.table.dim, self.encoder.n_layers)
-        return {"parameters": parameters, "stored": stored}
+        return {"parameters": parameters, "table": self.table.n_bytes(), "stored": stored}

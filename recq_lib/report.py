@@ -16,7 +16,12 @@ _QUOTED = {
     "lightgcn": ("lightgcn", ("recall@20", "ndcg@20")),
 }
 # what a paper calls our method, where that differs
-_ALIASES = {("bigear", "lightgcn"): "bigear-teacher"}
+_ALIASES = {("bigear", "lightgcn"): "bigear-teacher"} | {
+    ("baco", ours): theirs
+    for ours, theirs in {
+        "random-hash": "random", "frequency-hash": "frequency", "double-hash": "double", "hybrid-hash": "hybrid", "lsh-hash": "lsh",
+    }.items()
+}  # fmt: skip
 
 
 def protocol_of(record: RunRecord) -> tuple[str, dict[str, object]]:

@@ -134,9 +134,9 @@ def trained(plan: Plan, data: Interactions | None = None, **options) -> Recommen
 
 
 def teacher_for(plan: Plan, data: Interactions, **options) -> Recommender | None:
-    """The full-precision model that `plan` starts from, or None."""
-    config = registry.teacher_of(plan.method, plan.config)
-    return None if config is None else trained(Plan("lightgcn", plan.dataset, plan.profile, config), data, **options)
+    """The trained model that `plan` starts from, or None."""
+    found = registry.teacher_of(plan.method, plan.config)
+    return None if found is None else trained(Plan(found[0], plan.dataset, plan.profile, found[1]), data, **options)
 
 
 def run(plan: Plan, *, device: str | None = None, force: bool = False, **options) -> RunRecord:
@@ -178,6 +178,7 @@ def _record(
     spec: RunSpec, data: Interactions, model, evaluation: Evaluation, outcome: FitResult | None, timings: dict[str, float], origin: dict
 ) -> RunRecord:
     origin = origin | {"data_source": data.source, "data_notes": data.notes, "resumed": outcome is not None and outcome.resumed}
+    origin |= _table_facts(model)
     metrics = dict(evaluation.values)
     if outcome is not None:
         timings = timings | {
@@ -196,3 +197,13 @@ def _record(
         timings=timings,
         provenance=origin,
     )
+
+
+def _table_facts(model) -> dict[str, int]:
+    """How large a model's table is: numbers as BACO's code counts them, and rows per side where nodes share them."""
+    table = getattr(model, "table", None)
+    if table is None:
+        return {}
+    sharing = getattr(table, "sharing", None)
+    rows = {} if sharing is None else {"user_rows": sharing.n_user_rows, "item_rows": sharing.n_item_rows, "extra_rows": sharing.n_extra}
+    return {"table_parameters": table.n_parameters} | rows

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 
-from recq_lib import results, studies_codes
+from recq_lib import results, studies_bits, studies_codes, studies_sharing
 from recq_lib.config import TrainConfig, protocol
 from recq_lib.errors import ConfigError, RecqError, one_of
 from recq_lib.records import PROFILES, RunRecord, canonical_json
@@ -85,6 +85,12 @@ STUDIES: dict[str, Callable[[str], list[Plan]]] = {
     "l2q-wide": studies_codes.wide,
     "layerwise": studies_codes.layerwise,
     "annealing": studies_codes.annealing,
+    "bits": studies_bits.bits,
+    "ngcf-published": studies_bits.ngcf_published,
+    "hessian": studies_bits.hessian,
+    "sharing": studies_sharing.sharing,
+    "sharing-laptop": studies_sharing.sharing_laptop,
+    "weighting": studies_sharing.weighting,
 }
 
 

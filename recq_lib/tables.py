@@ -33,6 +33,10 @@ class FullTable(nn.Module):
     def n_parameters(self) -> int:
         return self.weight.numel()
 
+    def n_bytes(self) -> int:
+        """What must be kept: float32 rows."""
+        return 4 * self.weight.numel()
+
     def forward(self) -> torch.Tensor:
         """[n_nodes, d]"""
         return self.weight
@@ -61,15 +65,19 @@ class SharedTable(nn.Module):
         """As BACO's code counts; see `Sharing.n_parameters`."""
         return self.sharing.n_parameters(self.dim)
 
+    def n_bytes(self) -> int:
+        """What must be kept: rows and indices; see `Sharing.n_bytes`."""
+        return self.sharing.n_bytes(self.dim)
+
     def forward(self) -> torch.Tensor:
         """[n_nodes, d]"""
-        return _FixedProduct.apply(self.weight, *self._matrices)
+        return FixedProduct.apply(self.weight, *self._matrices)
 
     def extra_repr(self) -> str:
         return f"{self.sharing.n_user_rows} + {self.sharing.n_item_rows} rows, {self.sharing.n_extra} more indices, {self.sharing.combine}"
 
 
-class _FixedProduct(torch.autograd.Function):
+class FixedProduct(torch.autograd.Function):
     """S·E for a constant sparse S, whose transpose is at hand: rows are summed in a fixed order, forward and backward."""
 
     @staticmethod

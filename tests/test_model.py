@@ -35,7 +35,7 @@ def test_embeddings_equal_dense_model(data, readout):
     rows = torch.tensor([1, 5, 60])
     np.testing.assert_allclose(model(rows).detach().numpy(), expected[rows], atol=1e-6)
     width = 12 if readout == "concat" else 4
-    assert model.n_bytes() == {"parameters": 70 * 4 * 4, "stored": 70 * width * 4}
+    assert model.n_bytes() == {"parameters": 70 * 4 * 4, "table": 70 * 4 * 4, "stored": 70 * width * 4}
 
 
 def test_mf_is_the_table(data):

@@ -17,7 +17,7 @@ from recq_lib.data.containers import read_npz, read_tensor, write_npz
 from recq_lib.data.csv_table import CsvTable, read_csv
 from recq_lib.data.download import extract_members, fetch_file, is_offline
 from recq_lib.data.interactions import Interactions
-from recq_lib.data.splits import EIGHTY_TEN_TEN, per_user_split
+from recq_lib.data.splits import EIGHTY_TEN_TEN, per_user_split, random_split
 from recq_lib.data.synthetic import generate, scaled
 from recq_lib.errors import ConfigError, DataError, DownloadError, one_of
 
@@ -31,9 +31,13 @@ _READERS = {
     "tensor": read_tensor,
 }
 
+RESPLIT = "-resplit"
+
 
 def load(name: str, *, profile: str = "paper", seed: int = 0, offline: bool | None = None) -> Interactions:
     """The dataset `name`, or "synthetic" (= "synthetic-smoke"), "synthetic-tiny", "synthetic-<n>" with n interactions.
+
+    "<name>-resplit" merges the splits of a dataset and draws 80/10/10 of all interactions at random, with seed 0 (BACO's protocol).
 
     `data.source` says where it came from and `data.notes` what to know about it. `profile` "quick" and "smoke" fall back to synthetic
     data, named so, with the reason in the notes; "paper" never does. `offline=None` follows `RECQ_OFFLINE`, and smoke never uses the
@@ -44,6 +48,10 @@ def load(name: str, *, profile: str = "paper", seed: int = 0, offline: bool | No
     one_of("profile", profile, PROFILES)
     if name in SYNTHETIC or re.fullmatch(r"synthetic-\d+", str(name)):
         return _synthetic(name, seed)
+    if name.endswith(RESPLIT):
+        whole = load(name.removesuffix(RESPLIT), profile=profile, seed=seed, offline=offline)
+        stand_in = whole.source == "synthetic"
+        return whole if stand_in else replace(random_split(whole, seed=0, name=name), source=whole.source)
     card = card_of(name)
     if (path := _in_data_dir(card)) is not None:
         return _checked(card, path, "RECQ_DATA_DIR")

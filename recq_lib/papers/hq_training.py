@@ -77,8 +77,11 @@ class HessianAware(SidedQuantizer):
 
 def post_training(trained: nn.Module, quantizer: SidedQuantizer) -> SidedQuantizer:
     """A quantizer whose scales fit a trained model's vectors (`trained.layers()`), for quantization without further training."""
+    was_training = trained.training
+    trained.eval()  # NGCF's dropout is for training
     with torch.no_grad():
         for side in quantizer.tables(trained.layers()).values():
             for part, x in side:
                 part.initialise(x)
+    trained.train(was_training)
     return quantizer

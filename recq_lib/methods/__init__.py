@@ -1,0 +1,1 @@
+"""Builders of the methods, a file per family; `recq_lib.registry` holds them by name."""
