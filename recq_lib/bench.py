@@ -48,6 +48,12 @@ def as_text(outcome: dict[str, Any]) -> str:
         if "relative_distance" in row:
             lines.append(f"{name} {row['relative_distance']:10.1e} relative distance of the tables after 20 steps")
             continue
+        if "sweep" in row:
+            seconds = f"{row['seconds']:8.2f} s, {row['sweep']:8.3f} s a sweep"
+            lines.append(
+                f"{name} {row['edges']:>12,} edges {seconds}, peak {row['peak_mb']:,.0f} MB ({row['loaded_mb']:,.0f} with the data)"
+            )
+            continue
         extra = f"  {row['edges']:>10,} edges  {row['per_edge']:8.1f} ns per edge" if "edges" in row else ""
         lines.append(
             f"{name} {1e3 * row['median']:10.1f} ms  [{1e3 * row['low']:.1f}, {1e3 * row['high']:.1f}]  {row['ratio']:7.1f} ×{extra}"

@@ -68,7 +68,7 @@ def compress(method: str, data: Interactions, *, budget: float | None = None, di
     one_of("sharing method", method, tuple(methods.SHARERS))
     known, gamma = registry.method(method).options, options.get("gamma", 0.0)
     if not (math.isfinite(gamma) and gamma >= 0):
-        raise ConfigError(f"gamma is {gamma}, but must be a finite number ≥ 0 (0 is plain label propagation); leave it out to search for it")
+        raise ConfigError(f"gamma is {gamma}, but must be a finite number ≥ 0 (0: label propagation); leave it out to search for it")
     if budget is not None:
         if "ratio" not in known:
             raise ConfigError(f"method {method!r} finds its own number of rows and cannot meet a budget ({budget}); leave it out")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 
-from recq_lib import results, studies_bits, studies_codes, studies_sharing
+from recq_lib import registry, results, studies_bits, studies_codes, studies_sharing
 from recq_lib.config import TrainConfig, protocol
 from recq_lib.errors import ConfigError, RecqError, one_of
 from recq_lib.records import PROFILES, RunRecord, canonical_json
@@ -102,7 +102,7 @@ def plans(study: str, profile: str) -> list[Plan]:
 def recorded(study: str, profile: str) -> list[RunRecord]:
     """Saved records of a study's plans, in the order of the plans; plans without a record are left out. Arrays are not read."""
     found = {_identity(r.spec.method, r.spec.dataset, r.spec.seed, r.spec.params): r for r in results.find(profile=profile, arrays=False)}
-    keys = [_identity(p.method, p.dataset, *identity_of(p)) for p in plans(study, profile)]
+    keys = [_key(p) for p in plans(study, profile)]
     return [found[key] for key in dict.fromkeys(keys) if key in found]
 
 
@@ -136,11 +136,13 @@ def run_study(
     if jobs < 1:
         raise ConfigError(f"jobs is {jobs}, but must be at least 1")
     todo = [plan for plan in plans(study, profile) if only is None or only(plan)]
+    teachers = _teachers(todo)
+    work = [(plan, device, stop_after, _key(plan) in teachers) for plan in todo]
     if jobs == 1:
-        return sum(_report(report, plan, _attempt(plan, device, stop_after)) for plan in todo)
+        return sum(_report(report, one[0], _attempt(*one)) for one in work)
     failures = 0
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_share_threads, initargs=(jobs,)) as pool:
-        futures = {pool.submit(_attempt, plan, device, stop_after): plan for plan in todo}
+        futures = {pool.submit(_attempt, *one): one[0] for one in work}
         for future in as_completed(futures):
             broken = future.exception()  # a worker that was killed takes its run with it
             outcome = ("failed", f"{type(broken).__name__}: {broken}") if broken else future.result()
@@ -158,9 +160,19 @@ def _share_threads(jobs: int) -> None:
     torch.set_num_threads(share)
 
 
-def _attempt(plan: Plan, device: str | None, stop_after: float | None) -> str | tuple[str, str]:
+def _teachers(todo: list[Plan]) -> set[str]:
+    """Keys of the runs that others start from: their models are kept, or they would be trained twice."""
+    found = [(plan, registry.teacher_of(plan.method, plan.config)) for plan in todo]
+    return {_key(dataclasses.replace(plan, method=teacher[0], config=teacher[1])) for plan, teacher in found if teacher is not None}
+
+
+def _key(plan: Plan) -> str:
+    return _identity(plan.method, plan.dataset, *identity_of(plan))
+
+
+def _attempt(plan: Plan, device: str | None, stop_after: float | None, keep_model: bool) -> str | tuple[str, str]:
     try:
-        record = run(plan, device=device, stop_after=stop_after)
+        record = run(plan, device=device, stop_after=stop_after, keep_model=keep_model)
     except RunPaused as pause:
         return str(pause)
     except RecqError as error:

@@ -12,7 +12,7 @@ from recq_lib.data import CATALOGUE
 from recq_lib.data.loading import RESPLIT
 from recq_lib.records import PROFILES, canonical_json
 from recq_lib.runs import identity_of
-from recq_lib.studies import STUDIES, plans
+from recq_lib.studies import STUDIES, plans, run_study
 
 ALL = list(itertools.product(STUDIES, PROFILES))
 
@@ -63,3 +63,15 @@ def test_table_8_is_asked_for_in_full():
 def test_the_ablation_compares_variants_at_one_size():
     sizes = {p.config.options["ratio"] for p in plans("weighting", "paper") if p.method == "baco" and "user_weight" in p.config.options}
     assert sizes == {studies_sharing.SIZE}
+
+
+def test_a_teacher_is_trained_once_in_a_study(monkeypatch):
+    from recq_lib import runs
+
+    trained = []
+    monkeypatch.setattr(runs, "fit", lambda *args, fit=runs.fit, **options: trained.append(args[2].options) or fit(*args, **options))
+    some = [p for p in plans("bits", "smoke") if p.config.seed == 0 and p.method in ("lightgcn", "hq-gnn")][:3]
+    assert [p.method for p in some] == ["lightgcn", "hq-gnn", "hq-gnn"]
+    monkeypatch.setitem(STUDIES, "some", lambda profile: some)
+    assert run_study("some", "smoke", report=lambda line: None) == 0
+    assert len(trained) == 3

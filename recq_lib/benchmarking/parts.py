@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from recq_lib.benchmarking import clustering
 from recq_lib.benchmarking import contenders as rivals
 from recq_lib.benchmarking.timing import table, take_turns
 from recq_lib.config import TrainConfig, protocol
@@ -130,7 +131,7 @@ def memory(data: Interactions, repeats: int) -> list[dict[str, Any]]:
 
 PARTS: dict[str, Callable[[Interactions, int], list[dict[str, Any]]]] = {
     "step": step, "agreement": agreement, "sampling": sampling, "graph": graph, "evaluation": evaluation, "growth": growth,
-    "memory": memory,
+    "memory": memory, "clustering": clustering.clustering, "clustering-growth": clustering.growth,
 }  # fmt: skip
 
 
