@@ -23,13 +23,20 @@ _ALIASES = {("bigear", "lightgcn"): "bigear-teacher"} | {
     }.items()
 }  # fmt: skip
 
+# options that the paper itself sets for each dataset, to meet its budget
+_PER_DATASET = {("baco", f"{OPTION}gamma"), ("leiden", f"{OPTION}resolution")}
+
 
 def protocol_of(record: RunRecord) -> tuple[str, dict[str, object]]:
     """(name of the nearest protocol, parameters in which the record differs from it). A method's own options count if changed."""
     method = registry.METHODS.get(record.spec.method)
     usual = {} if method is None else TrainConfig(options=dict(method.options)).params()
     params = {name: list(value) if isinstance(value, tuple) else value for name, value in record.spec.params.items()}
-    params = {name: value for name, value in params.items() if not (name.startswith(OPTION) and usual.get(name) == value)}
+    params = {
+        name: value
+        for name, value in params.items()
+        if not (name.startswith(OPTION) and (usual.get(name) == value or (record.spec.method, name) in _PER_DATASET))
+    }
     distances = {}
     for name, config in PROTOCOLS.items():
         theirs = config.params()

@@ -250,7 +250,7 @@ def time_against_edges(table: pd.DataFrame) -> Figure:
     ends = np.array([table["edges"].min(), largest["edges"]])
     ax.plot(ends, largest["seconds"] * ends / largest["edges"], ":", color="#444444", linewidth=1.2, label="proportional")
     ax.set(xscale="log", yscale="log", xlabel="train interactions", ylabel="seconds", title="Time of clustering")
-    ax.legend(loc="upper left")
+    ax.legend(loc="lower right")
     return fig
 
 
