@@ -65,7 +65,7 @@ def _ngcf(profile: str, seeds: int) -> list[Plan]:
 
 def ngcf_published(profile: str) -> list[Plan]:
     """NGCF at its published settings (batch 1024, step 1e-4, λ 1e-5, dropout 0.1): does it train stably here?"""
-    dataset, epochs = {"smoke": ("synthetic-smoke", 10), "quick": ("lastfm", 20), "paper": ("beauty", 20)}[profile]
+    dataset, epochs = {"smoke": ("synthetic-smoke", 10), "quick": ("lastfm", 20), "paper": ("beauty", 15)}[profile]
     return [Plan("ngcf", dataset, profile, protocol("ngcf", epochs=epochs, eval_every=2, patience=0))]
 
 
