@@ -139,8 +139,8 @@ def test_missing_lists_planned_settings_without_a_run():
 
 def test_planned_runs_of_several_parts_count_once():
     assert tables.n_planned(studies.plans("weighting", "smoke")) == 3 * (1 + 2 * 2)
-    # full; weights × second rows; ghosts; other sweeps; three methods at four sizes of which one is the default
-    assert tables.n_planned(studies.plans("weighting", "paper")) == 3 * (1 + 6 * 2 + 1 + 4 + 3 * 4 - 1)
+    # full; weights × second rows; ghosts; three other numbers of sweeps; three methods at four sizes of which one is the default
+    assert tables.n_planned(studies.plans("weighting", "paper")) == 3 * (1 + 6 * 2 + 1 + 3 + 3 * 4 - 1)
 
 
 def test_recalls_divide_by_the_smaller_of_k_and_test_items(tmp_path, monkeypatch):
