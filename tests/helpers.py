@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
+import pytest
+import torch
 
 from recq_lib.data.interactions import Interactions
+from recq_lib.training import fit
 
 
 def random_interactions(n_users=40, n_items=30, n_pairs=300, seed=0, *, val=0, test=60, name="random") -> Interactions:
@@ -41,3 +46,29 @@ def naive_ranking(scores: np.ndarray, banned: set[int], k: int, position_of: np.
     allowed = [item for item in range(scores.size) if item not in banned]
     allowed.sort(key=lambda item: (-scores[item], position_of[item]))
     return allowed[:k]
+
+
+class Killed(Exception):
+    """Stands for whatever ends a process in the middle of a run."""
+
+
+def check_resumed_run(model_of, data: Interactions, config, path: Path, killed_after: int) -> None:
+    """A run killed after an epoch and resumed from `path` is, bit for bit, the run that was not; `model_of()` builds the model anew."""
+
+    def kill(trainer):
+        if trainer.epoch == killed_after:
+            raise Killed
+
+    whole, resumed = model_of(), model_of()
+    expected = fit(whole, data, config)
+    with pytest.raises(Killed):
+        fit(model_of(), data, config, checkpoint=path, checkpoint_seconds=0, on_epoch=kill)
+    torch.randn(100)  # another random state must not matter
+    got = fit(resumed, data, config, checkpoint=path, checkpoint_seconds=0)
+    assert got.history == expected.history
+    assert (got.best_epoch, got.best_value) == (expected.best_epoch, expected.best_value)
+    for name, tensor in whole.state_dict().items():
+        assert torch.equal(tensor, resumed.state_dict()[name]), name
+    for a, b in zip(whole.embeddings(), resumed.embeddings(), strict=True):
+        assert torch.equal(a, b)
+    assert torch.equal(whole.table(), resumed.table())

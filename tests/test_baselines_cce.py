@@ -3,7 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from helpers import random_interactions
+from helpers import check_resumed_run, random_interactions
 
 from recq_lib.baselines.cce import CCETable
 from recq_lib.config import TrainConfig
@@ -174,27 +174,9 @@ def test_clusters_once_before_the_second_epoch(data):
 # ---- training and checkpoints -------------------------------------------------------------------------------------------------
 
 
-class Killed(Exception):
-    pass
-
-
 @pytest.mark.parametrize("killed_after", [1, 2, 4])
 def test_resumed_run_is_bit_identical(data, tmp_path, killed_after):
-    def kill(trainer):
-        if trainer.epoch == killed_after:
-            raise Killed
-
-    whole = model_of(data)
-    expected = fit(whole, data, CONFIG)
-    path = tmp_path / "run.pt"
-    with pytest.raises(Killed):
-        fit(model_of(data), data, CONFIG, checkpoint=path, checkpoint_seconds=0, on_epoch=kill)
-    resumed = model_of(data)
-    got = fit(resumed, data, CONFIG, checkpoint=path, checkpoint_seconds=0)
-    assert got.history == expected.history
-    for name, tensor in whole.state_dict().items():
-        assert torch.equal(tensor, resumed.state_dict()[name]), name
-    assert torch.equal(whole.table(), resumed.table())
+    check_resumed_run(lambda: model_of(data), data, CONFIG, tmp_path / "run.pt", killed_after)
 
 
 def test_loading_a_state_restores_its_assignment(data):

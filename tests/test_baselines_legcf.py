@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import pytest
 import torch
-from helpers import dense_normalised, random_interactions
+from helpers import check_resumed_run, dense_normalised, random_interactions
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
@@ -251,28 +251,9 @@ def test_encoder_of_another_table_is_refused(data):
 # ---- training and checkpoints -------------------------------------------------------------------------------------------------
 
 
-class Killed(Exception):
-    pass
-
-
 @pytest.mark.parametrize("killed_after", [1, 2, 3])
 def test_resumed_run_is_bit_identical(data, tmp_path, killed_after):
-    def kill(trainer):
-        if trainer.epoch == killed_after:
-            raise Killed
-
-    whole = model_of(data)
-    expected = fit(whole, data, CONFIG)
-    path = tmp_path / "run.pt"
-    with pytest.raises(Killed):
-        fit(model_of(data), data, CONFIG, checkpoint=path, checkpoint_seconds=0, on_epoch=kill)
-    resumed = model_of(data)
-    got = fit(resumed, data, CONFIG, checkpoint=path, checkpoint_seconds=0)
-    assert got.history == expected.history
-    for name, tensor in whole.state_dict().items():
-        assert torch.equal(tensor, resumed.state_dict()[name]), name
-    for a, b in zip(whole.embeddings(), resumed.embeddings(), strict=True):
-        assert torch.equal(a, b)
+    check_resumed_run(lambda: model_of(data), data, CONFIG, tmp_path / "run.pt", killed_after)
 
 
 def test_training_learns(data):

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from helpers import dense_normalised, random_interactions
+from helpers import check_resumed_run, dense_normalised, random_interactions
 
 from recq_lib import checkpoint as checkpoints
 from recq_lib.config import TrainConfig, protocol
@@ -97,27 +97,9 @@ def test_same_seed_same_bits_and_other_seed_other_bits(data):
     assert not torch.equal(train(1), train(2))
 
 
-class Killed(Exception):
-    pass
-
-
 @pytest.mark.parametrize("killed_after", [1, 2, 5])
 def test_resumed_run_is_bit_identical(data, tmp_path, killed_after):
-    def kill(trainer):
-        if trainer.epoch == killed_after:
-            raise Killed
-
-    whole = build("lightgcn", data, CONFIG)
-    expected = fit(whole, data, CONFIG)
-    path = tmp_path / "run.pt"
-    with pytest.raises(Killed):
-        fit(build("lightgcn", data, CONFIG), data, CONFIG, checkpoint=path, checkpoint_seconds=0, on_epoch=kill)
-    torch.randn(100)  # another random state must not matter
-    resumed = build("lightgcn", data, CONFIG)
-    got = fit(resumed, data, CONFIG, checkpoint=path, checkpoint_seconds=0)
-    assert torch.equal(resumed.table.weight, whole.table.weight)
-    assert got.history == expected.history
-    assert (got.best_epoch, got.best_value) == (expected.best_epoch, expected.best_value)
+    check_resumed_run(lambda: build("lightgcn", data, CONFIG), data, CONFIG, tmp_path / "run.pt", killed_after)
 
 
 def test_checkpoint_of_another_run_is_refused(data, tmp_path):
