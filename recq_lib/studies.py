@@ -85,6 +85,7 @@ STUDIES: dict[str, Callable[[str], list[Plan]]] = {
     "l2q-wide": studies_codes.wide,
     "layerwise": studies_codes.layerwise,
     "annealing": studies_codes.annealing,
+    "tune-bits": studies_bits.tune,
     "bits": studies_bits.bits,
     "ngcf-published": studies_bits.ngcf_published,
     "hessian": studies_bits.hessian,

@@ -66,11 +66,11 @@ def wide(profile: str) -> list[Plan]:
     """-anl and its teacher at d = 256, where a node's three codes and scalers take 9.5 times less than one float32 vector."""
     if profile != "paper":
         return []
-    grid = {"lastfm": 3, "beauty": 1}
+    grid = {"lastfm": (3, {"dim": 256}), "beauty": (1, {"dim": 256, "l2": 3e-3})}  # λ: full precision's choice in study "tune-bits"
     return [
         plan
-        for dataset, seeds in grid.items()
-        for plan in (*teacher(profile, dataset, seeds, dim=256), *_plans(profile, dataset, "l2q-gcn-anl", seeds, dim=256))
+        for dataset, (seeds, changes) in grid.items()
+        for plan in (*teacher(profile, dataset, seeds, **changes), *_plans(profile, dataset, "l2q-gcn-anl", seeds, **changes))
     ]
 
 
