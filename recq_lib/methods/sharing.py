@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from recq_lib import sharing_store
 from recq_lib.baselines import coclustering, communities, hashing, propagated
 from recq_lib.baselines.cce import CCETable
 from recq_lib.baselines.legcf import ComposedTable, ExtendedLightGCN, metis_assignment
@@ -134,8 +135,11 @@ def _model(data: Interactions, config: TrainConfig, table: nn.Module, encoder: n
     return recommender(data, config, READOUTS[config.readout](), table=table, encoder=encoder)
 
 
-def _shared(share: Sharer, data: Interactions, config: TrainConfig, teacher: Recommender | None) -> Recommender:
-    return shared_model(data, config, share(data, config))
+def _shared(name: str, data: Interactions, config: TrainConfig, teacher: Recommender | None) -> Recommender:
+    find = partial(share, name, data, config)
+    if "cluster_seed" in config.options:  # then the rows do not depend on the run's own seed
+        return shared_model(data, config, sharing_store.kept(find, data, name, config.dim, config.options))
+    return shared_model(data, config, find())
 
 
 def share(name: str, data: Interactions, config: TrainConfig) -> Sharing:
@@ -186,7 +190,7 @@ _SHARED: dict[str, tuple[str, Sharer, dict[str, Any]]] = {
 SHARERS: dict[str, Sharer] = {name: sharer for name, (_, sharer, _) in _SHARED.items()}
 
 METHODS = (
-    *(Method(name, title, "trained", partial(_shared, sharer), options) for name, (title, sharer, options) in _SHARED.items()),
+    *(Method(name, title, "trained", partial(_shared, name), options) for name, (title, _, options) in _SHARED.items()),
     Method("cce", "CCE", "trained", _cce, _SIZE | {"normal_start": False}),
     Method("legcf", "LEGCF", "trained", _legcf, _SIZE),
 )
