@@ -50,13 +50,13 @@ def binary(profile: str) -> list[Plan]:
 def l2q_paper(profile: str) -> list[Plan]:
     """ML-1M at d = 256, L = 2 with the authors' protocol, one seed: teacher, BiGeaR's student, -anl. Small profiles: their own scale.
 
-    The teacher stops after 44 of the authors' 100 epochs, the student after 27 of 1000, -anl after 20: what two cores can do.
+    The teacher stops after 44 of the authors' 100 epochs, the student after 51 of 1000, -anl after 20: what two cores can do.
     """
     if profile != "paper":
         dataset = _dataset(profile)
         return [*teacher(profile, dataset, 1), *(p for name in ("bigear", "l2q-gcn-anl") for p in _plans(profile, dataset, name, 1))]
     full = protocol("l2q-authors", epochs=44)
-    student = dataclasses.replace(full, epochs=27, options={"teacher_epochs": 44})
+    student = dataclasses.replace(full, epochs=51, options={"teacher_epochs": 44})
     annealed = dataclasses.replace(full, epochs=20, options={"teacher_epochs": 44})
     runs = (("lightgcn", full), ("l2q-gcn-anl", annealed), ("bigear", student))
     return [Plan(method, "ml1m", profile, config) for method, config in runs]

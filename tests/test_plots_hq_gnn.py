@@ -17,8 +17,8 @@ def title(ax):
     return ax.get_title(loc="left") or ax.get_title()  # the project's style puts titles on the left
 
 
-def record(method, seed=0, *, dataset="a", recall=0.2, ndcg=0.1, stored=100, encoder=None, bits=None):
-    params = {"dim": 64}
+def record(method, seed=0, *, dataset="a", recall=0.2, ndcg=0.1, stored=100, encoder=None, bits=None, epochs=40):
+    params = {"dim": 64, "epochs": epochs}
     params |= {"option.bits": bits} if bits else {}
     params |= {"option.encoder": encoder} if encoder else {}
     return RunRecord(
@@ -149,6 +149,12 @@ def test_kept_rows_divide_by_the_same_encoder_and_seed():
     assert (rounded["method"], rounded["recall@50"], rounded["ndcg@50"]) == ("ptq-bits", pytest.approx([0.5]), pytest.approx([0.5]))
     assert (other["encoder"], other["full"], other["recall@50"]) == ("ngcf", 16000, pytest.approx([0.9]))
     assert plots.kept_rows(records()[:3]) == []
+
+
+def test_kept_rows_divide_by_the_longest_run_in_full_precision():
+    longer = [record("lightgcn", 0, recall=0.72, stored=4000, epochs=60)]
+    for found in (longer + records(), records() + longer):
+        assert plots.kept_rows(found)[0]["recall@50"] == pytest.approx([0.5, 0.72])
 
 
 def test_kept_places_shares_against_bytes_in_a_panel_per_encoder():

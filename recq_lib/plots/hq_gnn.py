@@ -210,11 +210,13 @@ def encoder_of(record: RunRecord) -> str:
 def kept_rows(records: Sequence[RunRecord], metrics: Sequence[str] = ("recall@50", "ndcg@50")) -> list[dict[str, object]]:
     """What codes keep of the same encoder in full precision, per dataset, encoder, method and bits; the shares of each metric per seed.
 
+    Full precision is the record of most epochs: HQ-GNN starts from a trained model, and the longest run has had as many epochs as both.
     Seeds without a full-precision record are left out. `stored` and `full` are bytes for all nodes. STE runs and other scale conventions
     than those of study "bits" should be filtered before: rows differ in the named keys only.
     """
     key = {id(r): (r.spec.dataset, encoder_of(r)) for r in records}
-    full = {(*key[id(r)], r.spec.seed): r for r in records if r.spec.method in ENCODERS}
+    by_length = sorted((r for r in records if r.spec.method in ENCODERS), key=lambda r: r.spec.params["epochs"])
+    full = {(*key[id(r)], r.spec.seed): r for r in by_length}
     rows: dict[tuple, dict[str, object]] = {}
     for record in records:
         reference = full.get((*key[id(record)], record.spec.seed))
