@@ -4,8 +4,7 @@ LightGCN's propagation is `V^(l) = Â V^(l-1)` with `Â = D^-1/2 A D^-1/2` (no s
 Â is symmetric, so backward needs no transpose. For a loss that reads all layers, `Σ_l <G_l, V^(l)>`, the gradient at
 `V^(0)` is `G_0 + Â(G_1 + Â(G_2 + …))`: Horner's form, L products each way.
 
-A training step reads the layers at the batch's nodes only. So the last forward product is done for those rows alone, and
-the first backward product starts from a matrix that is zero elsewhere. Both skips are exact.
+A training step reads the layers at the batch's nodes only; `propagation.py` leaves out what does not reach them.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ import torch
 
 from recq_lib.data.interactions import Interactions
 from recq_lib.errors import ConfigError
+from recq_lib.propagation import CpuLayers, CpuPropagation, NodeRows
 
 
 class Graph:
@@ -33,7 +33,6 @@ class Graph:
         self._chunks: np.ndarray | None = None
         self._device_matrix: dict[tuple[str, torch.dtype], torch.Tensor] = {}
         self._buffers: dict[tuple[int, int, torch.dtype], torch.Tensor] = {}
-        self._scratch_edges: dict[torch.dtype, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
 
     @classmethod
     def from_interactions(cls, data: Interactions) -> Graph:
@@ -109,13 +108,6 @@ class Graph:
             self._buffers[key] = torch.empty((self.n_nodes, like.shape[1]), dtype=like.dtype)
         return self._buffers[key]
 
-    def scratch_edges(self, dtype: torch.dtype) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Space for the edges a backward pass keeps: indices [2E], values [2E], row ends [n]; allocated once, overwritten by every step."""
-        if dtype not in self._scratch_edges:
-            values = np.zeros(self.indices.size, self.values_as(dtype).dtype)
-            self._scratch_edges[dtype] = (np.zeros_like(self.indices), values, np.zeros_like(self.indptr[1:]))
-        return self._scratch_edges[dtype]
-
 
 def propagate(x: torch.Tensor, graph: Graph, n_layers: int, rows: torch.Tensor | None = None) -> torch.Tensor:
     """Layers `[V^(0), …, V^(L)]` of LightGCN propagation, at all nodes or at `rows` only; differentiable in `x`.
@@ -135,67 +127,9 @@ def propagate(x: torch.Tensor, graph: Graph, n_layers: int, rows: torch.Tensor |
         raise ConfigError(f"n_layers is {n_layers}, but must be 0 or more")
     if n_layers == 0:
         return (x if rows is None else x.index_select(0, rows)).unsqueeze(0)
-    rule = _CpuPropagation if x.device.type == "cpu" else _DevicePropagation
-    return rule.apply(x, graph, n_layers, rows)
-
-
-class _CpuPropagation(torch.autograd.Function):
-    """Numba kernels; see `kernels/propagation.py`."""
-
-    @staticmethod
-    def forward(ctx, x, graph: Graph, n_layers: int, rows):
-        from recq_lib.kernels import propagation as kernel
-
-        ctx.graph, ctx.n_layers, ctx.rows = graph, n_layers, rows
-        x = x.contiguous()
-        csr = (graph.indptr, graph.indices, graph.values_as(x.dtype))
-        if rows is None:
-            out = x.new_empty((n_layers + 1, *x.shape))
-            out[0] = x
-            for layer in range(n_layers):
-                kernel.product(*csr, graph.chunks, out[layer].numpy(), out[layer + 1].numpy())
-            return out
-        out = x.new_empty((n_layers + 1, rows.numel(), x.shape[1]))
-        torch.index_select(x, 0, rows, out=out[0])
-        previous = x
-        for layer in range(1, n_layers):
-            current = graph.buffer(layer % 2, x)
-            kernel.product(*csr, graph.chunks, previous.detach().numpy(), current.numpy())
-            torch.index_select(current, 0, rows, out=out[layer])
-            previous = current
-        kernel.product_at(*csr, rows.numpy(), previous.detach().numpy(), out[n_layers].numpy())
-        return out
-
-    @staticmethod
-    def backward(ctx, grad):
-        from recq_lib.kernels import propagation as kernel
-
-        graph, n_layers, rows = ctx.graph, ctx.n_layers, ctx.rows
-        grad = grad.contiguous()
-        csr = (graph.indptr, graph.indices, graph.values_as(grad.dtype))
-        n, d = graph.n_nodes, grad.shape[2]
-        if rows is None:
-            total = grad[n_layers].clone()
-            for layer in range(n_layers - 1, -1, -1):
-                result = torch.empty((n, d), dtype=grad.dtype)
-                kernel.product(*csr, graph.chunks, total.numpy(), result.numpy())
-                total = result.add_(grad[layer])
-            return total, None, None, None
-        slot = np.full(n, -1, np.int32)
-        slot[rows.numpy()] = np.arange(rows.numel(), dtype=np.int32)
-        parts = grad.numpy()
-        target = torch.empty((n, d), dtype=grad.dtype) if n_layers == 1 else graph.buffer(0, grad[0])
-        kept = graph.scratch_edges(grad.dtype)
-        kernel.compact(*csr, graph.chunks, slot, *kept)
-        kernel.product(
-            graph.indptr, *kept[:2], graph.chunks, parts[n_layers], target.numpy(), slot=slot, extra=parts[n_layers - 1], ends=kept[2]
-        )
-        for layer in range(n_layers - 2, -1, -1):
-            # the last product is handed to autograd, which keeps it, so it may not be a buffer
-            result = torch.empty((n, d), dtype=grad.dtype) if layer == 0 else graph.buffer(1 - (n_layers - layer) % 2, grad[0])
-            kernel.product(*csr, graph.chunks, target.numpy(), result.numpy(), slot=slot, extra=parts[layer])
-            target = result
-        return target, None, None, None
+    if x.device.type != "cpu":
+        return _DevicePropagation.apply(x, graph, n_layers, rows)
+    return CpuLayers.apply(x, graph, n_layers) if rows is None else CpuPropagation.apply(x, NodeRows(graph), n_layers, rows)
 
 
 class _DevicePropagation(torch.autograd.Function):

@@ -5,7 +5,10 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from recq_lib.encoders import LightGCN
 from recq_lib.graph import Graph
+from recq_lib.propagation import CpuPropagation
+from recq_lib.tables import SharedTable
 
 
 class Recommender(nn.Module):
@@ -33,6 +36,10 @@ class Recommender(nn.Module):
 
     def layers(self, rows: torch.Tensor | None = None) -> torch.Tensor:
         """Layers [L+1, R, d] at the nodes `rows` (all nodes without it)."""
+        if rows is not None and rows.device.type == "cpu" and isinstance(self.table, SharedTable) and isinstance(self.encoder, LightGCN):
+            merged = self.table.merged(self.graph) if self.encoder.n_layers > 1 else None
+            if merged is not None:  # the same layers without writing the table out
+                return CpuPropagation.apply(self.table.weight, merged, self.encoder.n_layers, rows)
         return self.encoder(self.table(), self.graph, rows)
 
     def forward(self, rows: torch.Tensor | None = None) -> torch.Tensor:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import scipy.sparse as sp
 import torch
 from torch import nn
 
 from recq_lib.errors import ConfigError
+from recq_lib.graph import Graph
+from recq_lib.propagation import SharedRows
 from recq_lib.sharing import Sharing
 
 
@@ -54,7 +57,8 @@ class SharedTable(nn.Module):
         self.sharing = sharing
         self.weight = nn.Parameter(torch.randn(sharing.n_rows, dim, generator=generator).mul_(std))
         forward = sharing.matrix()
-        self._matrices = (forward, forward.T.tocsr())
+        self._matrices = (Fixed(forward), Fixed(forward.T.tocsr()))
+        self._merged: SharedRows | None = None
 
     @property
     def dim(self) -> int:
@@ -73,31 +77,46 @@ class SharedTable(nn.Module):
         """[n_nodes, d]"""
         return FixedProduct.apply(self.weight, *self._matrices)
 
+    def merged(self, graph: Graph) -> SharedRows | None:
+        """For propagation over `graph` from the codebooks themselves (`propagation.py`); None where it would cost more."""
+        if self._merged is None or self._merged.graph is not graph:
+            self._merged = SharedRows(graph, self._matrices[0].matrix)
+        return self._merged if self._merged.worth_it else None
+
     def extra_repr(self) -> str:
         return f"{self.sharing.n_user_rows} + {self.sharing.n_item_rows} rows, {self.sharing.n_extra} more indices, {self.sharing.combine}"
+
+
+class Fixed:
+    """A constant sparse matrix, with the borders of equal work that its product needs."""
+
+    def __init__(self, matrix: sp.csr_matrix) -> None:
+        self.matrix, self._chunks = matrix, None
+
+    def __matmul__(self, x: torch.Tensor) -> torch.Tensor:
+        matrix = self.matrix
+        if x.device.type != "cpu":
+            parts = (torch.from_numpy(part.astype(np.int64)).to(x.device) for part in (matrix.indptr, matrix.indices))
+            values = torch.from_numpy(matrix.data).to(x)
+            return torch.sparse_csr_tensor(*parts, values, size=matrix.shape, check_invariants=False) @ x
+        from recq_lib.kernels.propagation import balanced_chunks, product
+
+        if self._chunks is None:
+            self._chunks = balanced_chunks(matrix.indptr)
+        out = x.new_empty((matrix.shape[0], x.shape[1]))
+        values = matrix.data.astype(x.detach().numpy().dtype, copy=False)
+        product(matrix.indptr, matrix.indices, values, self._chunks, x.detach().contiguous().numpy(), out.numpy())
+        return out
 
 
 class FixedProduct(torch.autograd.Function):
     """S·E for a constant sparse S, whose transpose is at hand: rows are summed in a fixed order, forward and backward."""
 
     @staticmethod
-    def forward(ctx, x, matrix, transposed):
+    def forward(ctx, x, matrix: Fixed, transposed: Fixed):
         ctx.transposed = transposed
-        return _product(matrix, x)
+        return matrix @ x
 
     @staticmethod
     def backward(ctx, grad):
-        return _product(ctx.transposed, grad), None, None
-
-
-def _product(matrix, x: torch.Tensor) -> torch.Tensor:
-    if x.device.type != "cpu":
-        parts = (torch.from_numpy(part.astype(np.int64)).to(x.device) for part in (matrix.indptr, matrix.indices))
-        values = torch.from_numpy(matrix.data).to(x)
-        return torch.sparse_csr_tensor(*parts, values, size=matrix.shape, check_invariants=False) @ x
-    from recq_lib.kernels.propagation import balanced_chunks, product
-
-    out = x.new_empty((matrix.shape[0], x.shape[1]))
-    values = matrix.data.astype(x.detach().numpy().dtype, copy=False)
-    product(matrix.indptr, matrix.indices, values, balanced_chunks(matrix.indptr), x.detach().contiguous().numpy(), out.numpy())
-    return out
+        return ctx.transposed @ grad, None, None

@@ -56,19 +56,26 @@ def test_products_equal_dense_products_on_any_number_of_threads(dtype, dim, dens
     slot[::7] = rng.permutation(slot[::7].size)
     extra, rows = rng.standard_normal((slot[::7].size, dim)).astype(dtype), np.arange(0, 300, 5)
     csr = (matrix.indptr, matrix.indices, matrix.data)
-    dense, few = matrix.toarray().astype(np.float64), np.zeros((300, dim))
+    dense, few, at = matrix.toarray().astype(np.float64), np.zeros((300, dim)), np.zeros((300, dim))
     few[::7] = extra[slot[::7]]
-    kept = (np.zeros_like(matrix.indices), np.zeros_like(matrix.data), np.zeros_like(matrix.indptr[1:]))
+    at[rows] = (dense @ x)[rows]
+    upper = rng.standard_normal((rows.size, dim)).astype(dtype)
 
     def from_few(out):
-        propagation.compact(*csr, chunks, slot, *kept)
-        propagation.product(matrix.indptr, *kept[:2], chunks, extra, out, slot=slot, extra=extra, ends=kept[2])
+        met = propagation.columns(*csr, rows, 300)
+        propagation.product(*met, chunks, upper, out, slot=slot, extra=extra)
+
+    def in_place(out, add):
+        out[:] = add
+        propagation.product_at(*csr, rows, x, out, places=rows, add=bool(add))
 
     cases = [
         (lambda out: propagation.product(*csr, chunks, x, out), dense @ x),
         (lambda out: propagation.product_at(*csr, rows, x, out), (dense @ x)[rows]),
+        (lambda out: in_place(out, 0), at),
+        (lambda out: in_place(out, 1), at + 1),
         (lambda out: propagation.product(*csr, chunks, x, out, slot=slot, extra=extra), dense @ x + few),
-        (from_few, dense @ few + few),
+        (from_few, dense[rows].T @ upper + few),
     ]
     for run, expected in cases:
         results = []
@@ -78,6 +85,17 @@ def test_products_equal_dense_products_on_any_number_of_threads(dtype, dim, dens
             run(results[-1])
         np.testing.assert_allclose(results[0], expected, atol=1e-4 if dtype == np.float32 else 1e-11)
         np.testing.assert_array_equal(results[0], results[1])
+
+
+@given(st.integers(0, 2**31), st.integers(1, 30), st.integers(1, 20))
+def test_columns_are_the_transpose_of_the_rows_asked_for(seed, n_rows, n_columns):
+    rng = np.random.default_rng(seed)
+    matrix = sp.random(n_rows, n_columns, density=0.3, random_state=rng, format="csr")
+    rows = rng.permutation(n_rows)[: rng.integers(0, n_rows + 1)]
+    indptr, indices, values = propagation.columns(matrix.indptr, matrix.indices, matrix.data, rows, n_columns)
+    got = sp.csr_matrix((values, indices, indptr), shape=(n_columns, rows.size))
+    np.testing.assert_array_equal(got.toarray(), matrix.toarray()[rows].T)
+    assert got.has_sorted_indices
 
 
 def test_wide_tables_of_dense_graphs_are_blocked_and_others_are_not_copied():
@@ -90,7 +108,7 @@ def test_wide_tables_of_dense_graphs_are_blocked_and_others_are_not_copied():
 
 
 def test_the_two_compilations_are_cached_apart():
-    kernels = (propagation._product, propagation._product_at, propagation._compact)
+    kernels = (propagation._product, propagation._product_at)
     names = {name for kernel in kernels for name in (kernel.serial, kernel.parallel)}
     paths = {(k.stats.cache_path, k.py_func.__qualname__) for k in names}
-    assert len(paths) == len(names) == 6
+    assert len(paths) == len(names) == 4

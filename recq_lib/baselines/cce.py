@@ -23,7 +23,7 @@ import torch
 from torch import nn
 
 from recq_lib.errors import ConfigError
-from recq_lib.tables import FixedProduct
+from recq_lib.tables import Fixed, FixedProduct
 
 CLUSTER_EPOCH = 1  # clusters before the second epoch
 
@@ -113,7 +113,7 @@ class CCETable(nn.Module):
         indptr = np.arange(0, columns.size + 1, 2)
         shape = (columns.size // 2, self.weight.shape[0] * self.chunks)
         matrix = sp.csr_matrix((np.ones(columns.size, np.float32), columns, indptr), shape=shape)
-        self._matrices = (matrix, matrix.T.tocsr())
+        self._matrices = (Fixed(matrix), Fixed(matrix.T.tocsr()))
 
     def _rows(self, h: torch.Tensor, codebook: int) -> np.ndarray:
         """Rows of `weight` [n_nodes, c] that hash values in codebook 0 or 1 stand for."""

@@ -26,7 +26,7 @@ from torch import nn
 from recq_lib.data.interactions import Interactions
 from recq_lib.errors import ConfigError
 from recq_lib.graph import Graph, propagate
-from recq_lib.tables import FixedProduct
+from recq_lib.tables import Fixed, FixedProduct
 
 ANCHOR = 0.9  # w*, default of the authors' code; versions of their instructions name 0.5 to 0.9 by dataset
 UPDATE_EPOCH = 1  # the assignment is renewed before the second epoch
@@ -151,7 +151,7 @@ class ComposedTable(nn.Module):
     @property
     def assignment(self) -> sp.csr_matrix:
         """S [n_nodes, c] float32; a new object whenever S has changed."""
-        return self._matrices[0]
+        return self._matrices[0].matrix
 
     def forward(self) -> torch.Tensor:
         """[n_nodes, d]"""
@@ -179,7 +179,7 @@ class ComposedTable(nn.Module):
         rows, shares = self.rows.cpu().numpy(), self.shares.cpu().numpy()
         n, t = rows.shape
         matrix = sp.csr_matrix((shares.ravel(), rows.ravel(), np.arange(0, n * t + 1, t)), shape=(n, self.weight.shape[0]))
-        self._matrices = (matrix, matrix.T.tocsr())
+        self._matrices = (Fixed(matrix), Fixed(matrix.T.tocsr()))
 
     def extra_repr(self) -> str:
         sizes = f"{self.rows.shape[0]} nodes, {self.weight.shape[0]} joint rows, dim={self.dim}"

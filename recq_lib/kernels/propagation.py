@@ -1,9 +1,9 @@
 """Sparse-times-dense products with a bipartite adjacency, for the CPU.
 
 Two products cover training: all rows (a middle layer, or a backward step, which also adds the gradient that enters at that
-layer) and some rows (the last forward layer: only the batch is read). A backward pass starts from a matrix that is zero
-outside the batch; `compact` first keeps the edges that meet it. Each output row is summed by one thread in a fixed order,
-so results do not depend on the number of threads.
+layer) and some rows (the last forward layers: only what the batch reads). A backward pass starts from a matrix that is zero
+outside the batch; `columns` lays out the edges that meet it, at the cost of those edges alone. Each output row is summed by
+one thread in a fixed order, so results do not depend on the number of threads.
 
 Why not `torch.sparse.mm`: it cannot restrict rows, it transposes in backward, and it allocates.
 """
@@ -54,46 +54,62 @@ def _product(indices, values, begins, ends, chunks, slot, extra, blocks, out):
 
 
 @_Both
-def _product_at(indices, values, begins, ends, rows, blocks, out):
+def _product_at(indices, values, begins, ends, rows, places, add, blocks, out):
     n_rows, width = rows.shape[0], blocks.shape[2]
     for task in prange(n_rows * blocks.shape[0]):
         b, r = task // n_rows, task % n_rows
-        x, row, i = blocks[b], out[r, b * width : (b + 1) * width], rows[r]
-        row[:] = 0
+        x, row, i = blocks[b], out[places[r], b * width : (b + 1) * width], rows[r]
+        if not add:
+            row[:] = 0
         add_neighbours(x, indices, values, begins[i], ends[i], row)
 
 
-@_Both
-def _compact(indices, values, indptr, chunks, slot, kept_indices, kept_values, ends):
-    for c in prange(chunks.shape[0] - 1):
-        for i in range(chunks[c], chunks[c + 1]):
-            place = indptr[i]
-            for e in range(indptr[i], indptr[i + 1]):
-                s = slot[indices[e]]
-                kept_indices[place] = max(s, 0)  # written always, overwritten by the next edge if not kept: no branch to mispredict
-                kept_values[place] = values[e]
-                place += s >= 0
-            ends[i] = place
+@njit(cache=True, nogil=True)
+def _count(indptr, indices, rows, out_indptr):
+    out_indptr[:] = 0
+    for r in range(rows.shape[0]):
+        for e in range(indptr[rows[r]], indptr[rows[r] + 1]):
+            out_indptr[indices[e] + 1] += 1
+    for j in range(out_indptr.shape[0] - 1):
+        out_indptr[j + 1] += out_indptr[j]
 
 
-def product(indptr, indices, values, chunks, x, out, slot=_NO_SLOT, extra=None, ends=None) -> None:
+@njit(cache=True, nogil=True)
+def _columns(indptr, indices, values, rows, place, out_indices, out_values):
+    for r in range(rows.shape[0]):
+        for e in range(indptr[rows[r]], indptr[rows[r] + 1]):
+            p = place[indices[e]]
+            out_indices[p], out_values[p] = r, values[e]
+            place[indices[e]] = p + 1
+
+
+def product(indptr, indices, values, chunks, x, out, slot=_NO_SLOT, extra=None) -> None:
     """`out[i] = Σ_j values[i, j] · x[j]`, plus `extra[slot[i]]` where `slot[i] >= 0`, for every row i.
 
-    `chunks` holds row borders of about equal work; `ends` closes the rows of a compacted matrix early (see `compact`).
+    `chunks` holds row borders of about equal work.
     """
     extra = _NO_EXTRA[x.dtype.type] if extra is None else extra
-    ends = indptr[1:] if ends is None else ends
-    _product(indices, values, indptr[:-1], ends, chunks, slot, extra, _blocks(x, indices.size / max(indptr.size - 1, 1)), out)
+    blocks = _blocks(x, indices.size / max(indptr.size - 1, 1))
+    _product(indices, values, indptr[:-1], indptr[1:], chunks, slot, extra, blocks, out)
 
 
-def product_at(indptr, indices, values, rows, x, out) -> None:
-    """`out[r] = Σ_j values[rows[r], j] · x[j]`: only the rows that are asked for."""
-    _product_at(indices, values, indptr[:-1], indptr[1:], rows, _blocks(x, indices.size / max(indptr.size - 1, 1)), out)
+def product_at(indptr, indices, values, rows, x, out, places=None, add=False) -> None:
+    """`out[places[r]] = Σ_j values[rows[r], j] · x[j]`: only the rows that are asked for, at `places` (default: one after the other).
+
+    With `add` the sums are added to what is there.
+    """
+    places = np.arange(rows.size) if places is None else places
+    blocks = _blocks(x, indices.size / max(indptr.size - 1, 1))
+    _product_at(indices, values, indptr[:-1], indptr[1:], rows, places, add, blocks, out)
 
 
-def compact(indptr, indices, values, chunks, slot, kept_indices, kept_values, ends) -> None:
-    """Keep the edges to columns with `slot[j] >= 0`, renamed to their slots: row i fills `kept[indptr[i]:ends[i]]`."""
-    _compact(indices, values, indptr, chunks, slot, kept_indices, kept_values, ends)
+def columns(indptr, indices, values, rows, n_columns: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The transpose of the rows that are asked for, as CSR (indptr [n_columns+1], place among `rows` [e], values [e]), places ascending."""
+    out_indptr = np.empty(n_columns + 1, indptr.dtype)
+    _count(indptr, indices, rows, out_indptr)
+    out_indices, out_values = np.empty(out_indptr[-1], np.int32), np.empty(out_indptr[-1], values.dtype)
+    _columns(indptr, indices, values, rows, out_indptr[:-1].copy(), out_indices, out_values)
+    return out_indptr, out_indices, out_values
 
 
 def _blocks(x: np.ndarray, mean_degree: float) -> np.ndarray:
