@@ -92,10 +92,14 @@ class SharedRows:
         shares, _, transposed, chunks = self._as(above.numpy().dtype)
         result = above.new_empty((self.shares.shape[1], above.shape[1]))
         kernel.product(*transposed, chunks, above.numpy(), result.numpy())
-        met = kernel.columns(*shares, rows, self.shares.shape[1])
+        met = kernel.take(*shares, rows, self.shares.shape[1])[1]
         touched = np.flatnonzero(np.diff(met[0]))
         kernel.product_at(*met, touched, own.numpy(), result.numpy(), places=touched, add=True)
         return result
+
+    def parts(self, dtype: np.dtype) -> tuple:
+        """S and ÂS as CSR in the caller's arithmetic."""
+        return self._as(dtype)[:2]
 
     def _as(self, dtype: np.dtype) -> tuple:
         """CSR parts of S, of ÂS and of its transpose in the caller's arithmetic, and chunks of the last."""
@@ -120,7 +124,7 @@ class CpuPropagation(torch.autograd.Function):
         wanted = rows.numpy()
         slot = np.full(graph.n_nodes, -1, np.int32)
         slot[wanted] = np.arange(wanted.size, dtype=np.int32)
-        met = kernel.columns(*csr, wanted, graph.n_nodes)  # edges between the batch's rows and their neighbours
+        taken, met = kernel.take(*csr, wanted, graph.n_nodes)  # edges between the batch's rows and their neighbours, by row, by neighbour
         ctx.source, ctx.n_layers, ctx.wanted, ctx.slot, ctx.met = source, n_layers, wanted, slot, met
         out = x.new_empty((n_layers + 1, wanted.size, x.shape[1]))
         source.layer0(x, rows, out[0])
@@ -134,7 +138,7 @@ class CpuPropagation(torch.autograd.Function):
                 _spread(graph, previous, nodes, current)
             torch.index_select(current, 0, rows, out=out[layer])
             previous = current
-        kernel.product_at(*csr, wanted, previous.numpy(), out[n_layers].numpy())
+        kernel.product_at(*taken, np.arange(wanted.size), previous.numpy(), out[n_layers].numpy())
         return out
 
     @staticmethod

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 
 from recq_lib import checkpoint as checkpoints
+from recq_lib.bpr_step import BprStep
 from recq_lib.config import TrainConfig
 from recq_lib.data.interactions import Interactions
 from recq_lib.errors import ConfigError, RecordError, RecqError
@@ -74,6 +75,7 @@ class Trainer:
         self.device = torch.device(device)
         self.sampler = TripleSampler(data, convention=config.sampling, negatives=config.negatives, seed=config.seed, device=device)
         self.optimizer = torch.optim.Adam(model.parameter_groups(config.lr), lr=config.lr, weight_decay=config.weight_decay, fused=True)
+        self.fused = BprStep(model, config.l2) if BprStep.fits(model) else None
         self.epoch = 0  # next epoch to train
         self.history: list[dict[str, float]] = []
         self.best_value, self.best_epoch, self.stale = -math.inf, -1, 0
@@ -121,11 +123,14 @@ class Trainer:
     def _train_batches(self) -> float:
         total, batches = torch.zeros((), device=self.device), 0
         for users, positives, negatives in self.sampler.epoch(self.epoch).batches(self.config.batch_size):
-            loss = self.loss(users, positives, negatives)
-            self.optimizer.zero_grad(set_to_none=True)
-            loss.backward()
+            if self.fused is not None:
+                total += self.fused(users, positives, negatives)
+            else:
+                loss = self.loss(users, positives, negatives)
+                self.optimizer.zero_grad(set_to_none=True)
+                loss.backward()
+                total += loss.detach()
             self.optimizer.step()
-            total += loss.detach()
             batches += 1
         mean = float(total) / batches
         if not math.isfinite(mean):

@@ -62,7 +62,7 @@ def test_products_equal_dense_products_on_any_number_of_threads(dtype, dim, dens
     upper = rng.standard_normal((rows.size, dim)).astype(dtype)
 
     def from_few(out):
-        met = propagation.columns(*csr, rows, 300)
+        met = propagation.take(*csr, rows, 300)[1]
         propagation.product(*met, chunks, upper, out, slot=slot, extra=extra)
 
     def in_place(out, add):
@@ -88,14 +88,16 @@ def test_products_equal_dense_products_on_any_number_of_threads(dtype, dim, dens
 
 
 @given(st.integers(0, 2**31), st.integers(1, 30), st.integers(1, 20))
-def test_columns_are_the_transpose_of_the_rows_asked_for(seed, n_rows, n_columns):
+def test_taken_rows_and_their_transpose(seed, n_rows, n_columns):
     rng = np.random.default_rng(seed)
     matrix = sp.random(n_rows, n_columns, density=0.3, random_state=rng, format="csr")
     rows = rng.permutation(n_rows)[: rng.integers(0, n_rows + 1)]
-    indptr, indices, values = propagation.columns(matrix.indptr, matrix.indices, matrix.data, rows, n_columns)
-    got = sp.csr_matrix((values, indices, indptr), shape=(n_columns, rows.size))
-    np.testing.assert_array_equal(got.toarray(), matrix.toarray()[rows].T)
-    assert got.has_sorted_indices
+    taken, turned = propagation.take(matrix.indptr, matrix.indices, matrix.data, rows, n_columns)
+    by_row = sp.csr_matrix(taken[::-1], shape=(rows.size, n_columns))
+    by_column = sp.csr_matrix(turned[::-1], shape=(n_columns, rows.size))
+    np.testing.assert_array_equal(by_row.toarray(), matrix.toarray()[rows])
+    np.testing.assert_array_equal(by_column.toarray(), matrix.toarray()[rows].T)
+    assert by_column.has_sorted_indices
 
 
 def test_wide_tables_of_dense_graphs_are_blocked_and_others_are_not_copied():

@@ -18,14 +18,14 @@ _LINE = 64  # bytes of a cache line
 _INDEX, _WORD, _BYTE = ir.IntType(64), ir.IntType(32), ir.IntType(8)
 
 
-def _block(registers: int):
-    """An intrinsic that adds neighbours to `registers` vectors of a row, starting at one column."""
+def _block(registers: int, spread: bool = False):
+    """An intrinsic that adds neighbours to `registers` vectors of a row, starting at one column; or, to `spread`, the row to neighbours."""
 
     @intrinsic
     def add_block(typing_context, x, indices, values, begin, end, last, column, row):
         def generate(context, builder, signature, arguments):
             emit = _Emitter(context, builder, signature, arguments)
-            emit.loop(registers)
+            (emit.spread if spread else emit.loop)(registers)
             return context.get_dummy_value()
 
         return types.void(x, indices, values, begin, end, last, column, row), generate
@@ -69,6 +69,17 @@ class _Emitter:
         for k, place in enumerate(sums):
             builder.store(builder.load(place), builder.gep(row, [_INDEX(k)])).align = 4
 
+    def spread(self, registers: int) -> None:
+        builder, row = self.builder, self._vectors(self.row, self.column)
+        vectors = [self._load(row, k) for k in range(registers)]
+        with cgutils.for_range_slice(builder, self.begin, self.end, _INDEX(1)) as (edge, _):
+            self._ask_for(edge, registers)
+            target = self._vectors(self.x, self._position(edge))
+            value = self._broadcast(builder.load(builder.gep(self.values, [edge])))
+            for k, vector in enumerate(vectors):
+                moved = builder.call(self.fma, [value, vector, self._load(target, k)])
+                builder.store(moved, builder.gep(target, [_INDEX(k)])).align = 4
+
     def _position(self, edge):
         """Where row `indices[edge]` of x has this block's first column."""
         builder = self.builder
@@ -104,15 +115,41 @@ _add_wide, _add_narrow = _block(WIDE), _block(1)
 @njit(inline="always")
 def add_neighbours(x, indices, values, begin, end, row):
     """Add to `row` [d] the rows `indices[begin:end]` of `x` [n, d] times `values[begin:end]`; x, row and values share one float type."""
-    d, lanes = row.shape[0], REGISTER_BYTES // row.itemsize
+    add_columns(x, indices, values, begin, end, row, 0, row.shape[0])
+
+
+@njit(inline="always")
+def add_columns(x, indices, values, begin, end, row, start, stop):
+    """`add_neighbours` for the columns from `start` to `stop` alone."""
+    lanes = REGISTER_BYTES // row.itemsize
     last = indices.shape[0] - 1
-    column = 0
-    while column + WIDE * lanes <= d:
+    column = start
+    while column + WIDE * lanes <= stop:
         _add_wide(x, indices, values, begin, end, last, column, row)
         column += WIDE * lanes
-    while column + lanes <= d:
+    while column + lanes <= stop:
         _add_narrow(x, indices, values, begin, end, last, column, row)
         column += lanes
     for e in range(begin, end):
-        for k in range(column, d):
+        for k in range(column, stop):
             row[k] += values[e] * x[indices[e], k]
+
+
+_spread_wide, _spread_narrow = _block(WIDE, spread=True), _block(1, spread=True)
+
+
+@njit(inline="always")
+def spread_columns(row, indices, values, begin, end, out, start, stop):
+    """The transpose: add `row` [d] times `values[begin:end]` to the rows `indices[begin:end]` of `out` [n, d], for the same columns."""
+    lanes = REGISTER_BYTES // row.itemsize
+    last = indices.shape[0] - 1
+    column = start
+    while column + WIDE * lanes <= stop:
+        _spread_wide(out, indices, values, begin, end, last, column, row)
+        column += WIDE * lanes
+    while column + lanes <= stop:
+        _spread_narrow(out, indices, values, begin, end, last, column, row)
+        column += lanes
+    for e in range(begin, end):
+        for k in range(column, stop):
+            out[indices[e], k] += values[e] * row[k]

@@ -2,7 +2,7 @@
 
 Two products cover training: all rows (a middle layer, or a backward step, which also adds the gradient that enters at that
 layer) and some rows (the last forward layers: only what the batch reads). A backward pass starts from a matrix that is zero
-outside the batch; `columns` lays out the edges that meet it, at the cost of those edges alone. Each output row is summed by
+outside the batch; `take` lays out the edges that meet it, at the cost of those edges alone. Each output row is summed by
 one thread in a fixed order, so results do not depend on the number of threads.
 
 Why not `torch.sparse.mm`: it cannot restrict rows, it transposes in backward, and it allocates.
@@ -22,7 +22,7 @@ _DENSE_ROWS = 64  # neighbours per node from which a blocked copy of a wide tabl
 _NO_SLOT, _NO_EXTRA = np.empty(0, np.int32), {dtype: np.empty((0, 0), dtype) for dtype in (np.float32, np.float64)}
 
 
-class _Both:
+class Both:
     """One function compiled for all threads and for one; both give the same bits, because a row is summed by one thread."""
 
     def __init__(self, function) -> None:
@@ -38,7 +38,7 @@ class _Both:
         (self.serial if small else self.parallel)(indices, *arguments)
 
 
-@_Both
+@Both
 def _product(indices, values, begins, ends, chunks, slot, extra, blocks, out):
     n_chunks, width = chunks.shape[0] - 1, blocks.shape[2]
     for task in prange(n_chunks * blocks.shape[0]):
@@ -53,7 +53,7 @@ def _product(indices, values, begins, ends, chunks, slot, extra, blocks, out):
             add_neighbours(x, indices, values, begins[i], ends[i], row)
 
 
-@_Both
+@Both
 def _product_at(indices, values, begins, ends, rows, places, add, blocks, out):
     n_rows, width = rows.shape[0], blocks.shape[2]
     for task in prange(n_rows * blocks.shape[0]):
@@ -65,19 +65,23 @@ def _product_at(indices, values, begins, ends, rows, places, add, blocks, out):
 
 
 @njit(cache=True, nogil=True)
-def _count(indptr, indices, rows, out_indptr):
+def _take(indptr, indices, values, rows, taken_indptr, taken_indices, taken_values, out_indptr):
     out_indptr[:] = 0
+    p = taken_indptr[0] = 0
     for r in range(rows.shape[0]):
         for e in range(indptr[rows[r]], indptr[rows[r] + 1]):
+            taken_indices[p], taken_values[p] = indices[e], values[e]
             out_indptr[indices[e] + 1] += 1
+            p += 1
+        taken_indptr[r + 1] = p
     for j in range(out_indptr.shape[0] - 1):
         out_indptr[j + 1] += out_indptr[j]
 
 
 @njit(cache=True, nogil=True)
-def _columns(indptr, indices, values, rows, place, out_indices, out_values):
-    for r in range(rows.shape[0]):
-        for e in range(indptr[rows[r]], indptr[rows[r] + 1]):
+def _transpose(indptr, indices, values, place, out_indices, out_values):
+    for r in range(indptr.shape[0] - 1):
+        for e in range(indptr[r], indptr[r + 1]):
             p = place[indices[e]]
             out_indices[p], out_values[p] = r, values[e]
             place[indices[e]] = p + 1
@@ -103,13 +107,18 @@ def product_at(indptr, indices, values, rows, x, out, places=None, add=False) ->
     _product_at(indices, values, indptr[:-1], indptr[1:], rows, places, add, blocks, out)
 
 
-def columns(indptr, indices, values, rows, n_columns: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The transpose of the rows that are asked for, as CSR (indptr [n_columns+1], place among `rows` [e], values [e]), places ascending."""
-    out_indptr = np.empty(n_columns + 1, indptr.dtype)
-    _count(indptr, indices, rows, out_indptr)
-    out_indices, out_values = np.empty(out_indptr[-1], np.int32), np.empty(out_indptr[-1], values.dtype)
-    _columns(indptr, indices, values, rows, out_indptr[:-1].copy(), out_indices, out_values)
-    return out_indptr, out_indices, out_values
+def take(indptr, indices, values, rows, n_columns: int) -> tuple[tuple, tuple]:
+    """The rows that are asked for, one after the other, and their transpose, both as CSR (indptr, indices, values).
+
+    The first has `n_columns` columns and lies in one piece, so that its product knows early what it will read; the second has a column
+    for each of `rows`, in ascending order.
+    """
+    size, integer = int((indptr[rows + 1] - indptr[rows]).sum()), indptr.dtype
+    taken = np.empty(rows.size + 1, integer), np.empty(size, np.int32), np.empty(size, values.dtype)
+    turned = np.empty(n_columns + 1, integer), np.empty(size, np.int32), np.empty(size, values.dtype)
+    _take(indptr, indices, values, rows, *taken, turned[0])
+    _transpose(*taken, turned[0][:-1].copy(), *turned[1:])
+    return taken, turned
 
 
 def _blocks(x: np.ndarray, mean_degree: float) -> np.ndarray:
