@@ -13,6 +13,7 @@ from typing import Any
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -20,6 +21,7 @@ from matplotlib.ticker import FuncFormatter
 
 from recq_lib import figure_store, paths
 from recq_lib.errors import ConfigError, one_of
+from recq_lib.statistics import mean_interval
 
 PALETTE = {
     "blue": "#0072B2",
@@ -104,6 +106,15 @@ def label_lines(ax: Axes, *, offset: float = 4.0, gap: float = 11.0) -> None:
             fontsize=8.5,
             annotation_clip=False,
         )
+
+
+def seed_dots(ax: Axes, values: np.ndarray, y: float, colour: str, marker: str, label: str) -> None:
+    """At height `y`: values per seed (small), their mean, and the 95 % interval over seeds where there is one."""
+    interval = mean_interval(values)
+    if values.size > 1:
+        ax.scatter(values, np.full(values.size, y), s=9, facecolors="none", edgecolors=colour, marker=marker, linewidths=0.8, zorder=3)
+        ax.plot([interval.low, interval.high], [y, y], color=colour, linewidth=1.8, zorder=2)
+    ax.scatter(interval.mean, y, s=40, color=colour, marker=marker, label=label, zorder=4)
 
 
 def _last_point(line: Line2D) -> tuple[float, float] | None:

@@ -15,6 +15,7 @@ import argparse
 import ast
 import signal
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -60,6 +61,7 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("only", nargs="*", metavar="NAME", help="number or name; all when none is given")
         if name == "refresh":
             command.add_argument("--stale", action="store_true", help="only those that are out of date")
+            command.add_argument("--jobs", type=_positive, default=1, metavar="N", help="notebooks at a time")
     return parser
 
 
@@ -131,19 +133,19 @@ def _refresh(notebooks: list[Path], options: argparse.Namespace) -> int:
     from recq_lib.notebook_tools.lint import lint
     from recq_lib.notebook_tools.refresh import refresh
 
-    failed = 0
-    for path in notebooks:
-        if options.stale and not stale_reasons(sources.read(path)):
-            print(f"{path.stem}: fresh")
-            continue
-        problem = refresh(path)
-        if problem:
-            failed += 1
-            print(f"{path.stem}: FAILED {problem}; the source is unchanged, the executed copy is in build/refresh/")
-            continue
-        print(f"{path.stem}: refreshed")
-        for found in lint(sources.read(path)):
-            print(f"  {found}")
+    fresh = [path for path in notebooks if options.stale and not stale_reasons(sources.read(path))]
+    for path in fresh:
+        print(f"{path.stem}: fresh")
+    todo, failed = [path for path in notebooks if path not in fresh], 0
+    with ThreadPoolExecutor(options.jobs) as pool:  # each runs in a process of its own
+        for path, problem in zip(todo, pool.map(refresh, todo), strict=True):
+            if problem:
+                failed += 1
+                print(f"{path.stem}: FAILED {problem}; the source is unchanged, the executed copy is in build/refresh/")
+                continue
+            print(f"{path.stem}: refreshed", flush=True)
+            for found in lint(sources.read(path)):
+                print(f"  {found}")
     return 1 if failed else 0
 
 

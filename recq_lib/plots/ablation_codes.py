@@ -13,7 +13,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLoca
 
 from recq_lib.annealing import Schedule
 from recq_lib.plots.ablation_tables import CODED, FULL, HARD, PATHS, annealing_table
-from recq_lib.plotting import PALETTE, figure, percent_axis
+from recq_lib.plotting import PALETTE, figure, percent_axis, seed_dots
 from recq_lib.records import RunRecord
 from recq_lib.report import groups
 from recq_lib.statistics import mean_interval
@@ -92,7 +92,7 @@ def switches(rows: Sequence[tuple[str, np.ndarray, np.ndarray]], names: tuple[st
     for place, (_, *both) in zip(range(len(rows) - 1, -1, -1), rows, strict=True):
         ax.plot([values.mean() for values in both], [place + 0.13, place - 0.13], color="#BBBBBB", linewidth=1.4, zorder=1)
         for number, (values, colour, marker) in enumerate(zip(both, ("orange", "grey"), "os", strict=True)):
-            _dot(ax, values, place + 0.13 - 0.26 * number, PALETTE[colour], marker, names[number])
+            seed_dots(ax, values, place + 0.13 - 0.26 * number, PALETTE[colour], marker, names[number])
     ax.set_yticks(range(len(rows) - 1, -1, -1), [name for name, *_ in rows])
     ax.set(xlabel="Recall@20 on test (bar: 95 % interval over seeds)", title=title, ylim=(-0.6, len(rows) - 0.4))
     ax.grid(axis="y", visible=False)
@@ -206,7 +206,7 @@ def by_path(table: pd.DataFrame, title: str) -> Figure:
         for row, name in enumerate(reversed(names)):
             values = table.loc[(table["path"] == name) & (table["warm"] == warm), "value"].to_numpy()
             if values.size:
-                _dot(ax, values, row + shift, colour, marker, start)
+                seed_dots(ax, values, row + shift, colour, marker, start)
     full = table.loc[table["path"] == FULL, "value"]
     if len(full):
         ax.axvline(full.mean(), color=PALETTE["blue"], linestyle="--", linewidth=1.3, label=FULL)
@@ -289,12 +289,3 @@ def _interval_points(ax: Axes, part: pd.DataFrame, by: list[str], style: tuple[s
         x, y = [shift * place[-1] for place in means], list(means.values())
         ax.plot(x, y, color=PALETTE[colour], marker=marker, linewidth=1.3, label=label)
     return means
-
-
-def _dot(ax: Axes, values: np.ndarray, y: float, colour: str, marker: str, label: str) -> None:
-    """Values per seed (small), their mean, and the 95 % interval over seeds where there is one."""
-    interval = mean_interval(values)
-    if values.size > 1:
-        ax.scatter(values, np.full(values.size, y), s=9, facecolors="none", edgecolors=colour, marker=marker, linewidths=0.8, zorder=3)
-        ax.plot([interval.low, interval.high], [y, y], color=colour, linewidth=1.8, zorder=2)
-    ax.scatter(interval.mean, y, s=40, color=colour, marker=marker, label=label, zorder=4)

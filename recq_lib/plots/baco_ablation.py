@@ -12,7 +12,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 
 from recq_lib.papers.baco import Clustering
 from recq_lib.plots.baco_ablation_tables import DEFAULT, FULL, QUARTERS, company, kept_by_activity
-from recq_lib.plotting import PALETTE, figure, percent_axis
+from recq_lib.plotting import PALETTE, figure, percent_axis, seed_dots
 from recq_lib.statistics import mean_interval
 
 # weighting → colour, line style; the first is the usual one
@@ -173,7 +173,7 @@ def with_and_without(table: pd.DataFrame, full: np.ndarray, metric: str, title: 
         for place, (user, item) in zip(range(len(pairs) - 1, -1, -1), pairs, strict=True):
             values = table.loc[(table["user"] == user) & (table["item"] == item) & (table["scu"] == scu), "value"].to_numpy()
             if values.size:
-                _dot(ax, values, place + shift, PALETTE[colour], marker, label)
+                seed_dots(ax, values, place + shift, PALETTE[colour], marker, label)
     if len(full):
         ax.axvline(np.mean(full), color=PALETTE["blue"], linestyle="--", linewidth=1.3, label=FULL)
     ax.set_yticks(range(len(pairs) - 1, -1, -1), [f"{user} / {item}" for user, item in pairs])
@@ -267,15 +267,6 @@ def _whole() -> MaxNLocator:
 
 def _colour(name: str) -> str:
     return PALETTE[STYLES.get(name, ("grey", "-"))[0]]
-
-
-def _dot(ax: Axes, values: np.ndarray, y: float, colour: str, marker: str, label: str) -> None:
-    """Values per seed (small), their mean, and the 95 % interval over seeds where there is one."""
-    interval = mean_interval(values)
-    if values.size > 1:
-        ax.scatter(values, np.full(values.size, y), s=9, facecolors="none", edgecolors=colour, marker=marker, linewidths=0.8, zorder=3)
-        ax.plot([interval.low, interval.high], [y, y], color=colour, linewidth=1.8, zorder=2)
-    ax.scatter(interval.mean, y, s=40, color=colour, marker=marker, label=label, zorder=4)
 
 
 def _legend_below(fig: Figure, *axes: Axes, rows: int = 1) -> None:

@@ -177,7 +177,7 @@ def accuracy(table: pd.DataFrame, metric: str, title: str) -> Figure:
     return fig
 
 
-def _dots(ax: Axes, row: int, values: np.ndarray, colour: str) -> None:
+def _dots(ax: Axes, row: int, values: np.ndarray, colour: str, *, above: bool = False) -> None:
     interval = mean_interval(values)
     ax.scatter(values, np.full(values.size, row), s=15, facecolors="none", edgecolors=colour, zorder=3)
     ax.scatter(interval.mean, row, s=38, color=colour, zorder=4)
@@ -185,8 +185,9 @@ def _dots(ax: Axes, row: int, values: np.ndarray, colour: str) -> None:
     if values.size > 1:
         ax.plot([interval.low, interval.high], [row, row], color=colour, linewidth=2.2, zorder=2)
         right = max(right, interval.high)
-    place = {"xytext": (7, 0), "textcoords": "offset points", "va": "center"}
-    text = ax.annotate(f"{100 * interval.mean:.1f}%", (right, row), fontsize=8.5, **place)
+    place = {"xytext": (0, 4), "ha": "center", "va": "bottom"} if above else {"xytext": (7, 0), "va": "center"}
+    point = (interval.mean if above else right, row)
+    text = ax.annotate(f"{100 * interval.mean:.1f}%", point, textcoords="offset points", fontsize=8.5, **place)
     text.set_path_effects([withStroke(linewidth=2.5, foreground="white")])
 
 
@@ -263,9 +264,9 @@ def recovery(rows: Sequence[Mapping[str, object]], metrics: Sequence[str] = ("re
         ax.axvspan(0.90, 0.99, color=PALETTE["amber"], alpha=0.18, linewidth=0)
         ax.axvline(1, color=PALETTE["blue"], linewidth=1.2)
         for place, row in enumerate(reversed(rows)):
-            _dots(ax, place, np.asarray(row[metric], dtype=np.float64), method_colour(str(row["method"])))
+            _dots(ax, place, np.asarray(row[metric], dtype=np.float64), method_colour(str(row["method"])), above=True)
         low, high = min(0.88, ax.dataLim.x0), max(1.02, ax.dataLim.x1)
-        ax.set(xlim=(low - 0.02, high + 0.16 * (high - low) + 0.02), ylim=(-0.7, len(rows) - 0.3))
+        ax.set(xlim=(low - 0.02, high + 0.02), ylim=(-0.7, len(rows) - 0.2))
         ax.set(xlabel="share of full precision", title=METRIC_TITLES.get(metric, metric))
         ax.grid(axis="y", visible=False)
         percent_axis(ax, "x")
