@@ -107,6 +107,18 @@ class Trainer:
         layers = model.layers(rows)
         return Batch(users, positives, negatives, self.data.n_users, rows, slot, layers, model.readout(layers, rows))
 
+    def train_batch(self, users: torch.Tensor, positives: torch.Tensor, negatives: torch.Tensor) -> torch.Tensor | float:
+        """One step of the optimiser; returns the batch's loss before it."""
+        if self.fused is not None:
+            loss = self.fused(users, positives, negatives)
+        else:
+            loss = self.loss(users, positives, negatives)
+            self.optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            loss = loss.detach()
+        self.optimizer.step()
+        return loss
+
     def train_epoch(self) -> float:
         """Train one epoch and return its mean loss. Raises `RecqError` when the loss is not finite."""
         self.model.train()
@@ -123,14 +135,7 @@ class Trainer:
     def _train_batches(self) -> float:
         total, batches = torch.zeros((), device=self.device), 0
         for users, positives, negatives in self.sampler.epoch(self.epoch).batches(self.config.batch_size):
-            if self.fused is not None:
-                total += self.fused(users, positives, negatives)
-            else:
-                loss = self.loss(users, positives, negatives)
-                self.optimizer.zero_grad(set_to_none=True)
-                loss.backward()
-                total += loss.detach()
-            self.optimizer.step()
+            total += self.train_batch(users, positives, negatives)
             batches += 1
         mean = float(total) / batches
         if not math.isfinite(mean):

@@ -5,12 +5,13 @@ import pytest
 import torch
 from helpers import dense_normalised, random_interactions
 
-from recq_lib import bench
+from recq_lib import bench, registry
 from recq_lib.benchmarking import contenders, parts
 from recq_lib.benchmarking.timing import Timing, table, take_turns
 from recq_lib.config import protocol
 from recq_lib.errors import ConfigError
 from recq_lib.graph import Graph
+from recq_lib.training import Trainer
 
 
 @pytest.fixture(scope="module")
@@ -29,6 +30,20 @@ def test_contenders_do_the_same_mathematics(data):
         assert losses == pytest.approx([losses[0]] * 4, rel=1e-4)
     for model in models:
         assert (model.table - trainer.model.table.weight).norm() / model.table.norm() < 1e-5
+
+
+def test_contenders_on_shared_rows_do_the_same_mathematics(data):
+    config = registry.resolve("baco", protocol("baco", dim=8, batch_size=64, options={"gamma": 1.0}))
+    fused, plain = (Trainer(registry.build("baco", data, config), data, config) for _ in range(2))
+    plain.fused = None
+    weight, sharing = fused.model.table.weight.detach().clone(), fused.model.table.sharing
+    rival = contenders.PlainShared(weight, sharing, contenders.csr_product(fused.model.graph), data.n_users, config)
+    assert fused.fused is not None and sharing.n_extra > 0
+    for batch in [b for epoch in range(3) for b in fused.sampler.epoch(epoch).batches(64)][:20]:
+        losses = [parts._our_step(fused, batch), parts._our_step(plain, batch), rival.step(*batch)]
+        assert losses == pytest.approx([losses[0]] * 3, rel=1e-4)
+    for table_ in (plain.model.table.weight, rival.table):
+        assert (table_ - fused.model.table.weight).norm() / weight.norm() < 1e-5
 
 
 def test_scipy_graph_is_the_same_matrix(data):
@@ -61,9 +76,10 @@ def test_turns_and_ratios():
 
 
 def test_benchmarks_run_and_print():
-    outcome = bench.run_benchmarks("synthetic-tiny", only=["step", "agreement", "sampling", "graph", "evaluation"], repeats=1)
+    only = ["step", "shared-step", "agreement", "sampling", "graph", "evaluation"]
+    outcome = bench.run_benchmarks("synthetic-tiny", only=only, repeats=1)
     rows = {row["part"]: row for row in outcome["rows"]}
-    assert set(rows) == {"training step", "agreement", "epoch sampling", "graph build", "full ranking"}
+    assert set(rows) == {"training step", "training step, shared rows", "agreement", "epoch sampling", "graph build", "full ranking"}
     assert rows.pop("agreement")["relative_distance"] < 1e-5
     assert all(row["median"] > 0 and row["ratio"] > 0 for row in rows.values())
     assert len(bench.as_text(outcome).splitlines()) == 1 + len(outcome["rows"])

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from recq_lib.config import TrainConfig
 from recq_lib.data.interactions import Interactions
 from recq_lib.graph import Graph
+from recq_lib.sharing import Sharing
 
 
 class PlainLightGCN(nn.Module):
@@ -25,8 +26,11 @@ class PlainLightGCN(nn.Module):
         self.product, self.n_users, self.config = product, n_users, config
         self.optimizer = torch.optim.Adam([self.table], lr=config.lr, weight_decay=config.weight_decay)
 
+    def layer0(self) -> torch.Tensor:
+        return self.table
+
     def encode(self) -> torch.Tensor:
-        layers = [self.table]
+        layers = [self.layer0()]
         for _ in range(self.config.n_layers):
             layers.append(self.product(layers[-1]))
         return torch.stack(layers).mean(dim=0)
@@ -35,11 +39,27 @@ class PlainLightGCN(nn.Module):
         z, nodes = self.encode(), (users, positives + self.n_users, negatives + self.n_users)
         u, p, n = (z[part] for part in nodes)
         loss = F.softplus((u * n).sum(dim=1) - (u * p).sum(dim=1)).mean()
-        loss = loss + self.config.l2 * 0.5 * sum(self.table[part].square().sum() for part in nodes) / users.numel()
+        if self.config.l2:
+            loss = loss + self.config.l2 * 0.5 * sum(self.table[part].square().sum() for part in nodes) / users.numel()
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()
         return float(loss.detach())
+
+
+class PlainShared(PlainLightGCN):
+    """The same on shared rows, which `EmbeddingBag` looks up (as in BACO's and GraphHash's codes)."""
+
+    def __init__(self, weight: torch.Tensor, sharing: Sharing, product, n_users: int, config: TrainConfig) -> None:
+        super().__init__(weight, product, n_users, config)
+        sides = ((sharing.users, 0), (sharing.items, sharing.n_user_rows))
+        bags = [row[row >= 0] + first for rows, first in sides for row in rows]
+        self.mode = sharing.combine
+        self.offsets = torch.from_numpy(np.cumsum([0, *(bag.size for bag in bags[:-1])]))
+        self.members = torch.from_numpy(np.concatenate(bags))
+
+    def layer0(self) -> torch.Tensor:
+        return F.embedding_bag(self.members, self.table, self.offsets, mode=self.mode)
 
 
 def coo_product(graph: Graph):

@@ -19,7 +19,7 @@ from recq_lib.data import load
 from recq_lib.data.interactions import Interactions
 from recq_lib.evaluation import evaluate, rank
 from recq_lib.graph import Graph
-from recq_lib.registry import build
+from recq_lib.registry import build, resolve
 from recq_lib.sampling import TripleSampler
 from recq_lib.training import Trainer
 
@@ -42,6 +42,20 @@ def step(data: Interactions, repeats: int) -> list[dict[str, Any]]:
         model = rivals.PlainLightGCN(weight, product, data.n_users, config)
         calls[name] = _cycle(lambda batch, model=model: model.step(*batch), batches)
     return table("training step", take_turns(calls, repeats))
+
+
+def shared_step(data: Interactions, repeats: int) -> list[dict[str, Any]]:
+    """One step of BACO's protocol (d = 64, L = 2, batch 1024) on its shared rows: in four kernels, by autograd, and as others would."""
+    config = resolve("baco", protocol("baco", options={"gamma": 7.57}))  # the paper's on Gowalla
+    fused, plain = (Trainer(build("baco", data, config), data, config) for _ in range(2))
+    plain.fused = None
+    weight, sharing = fused.model.table.weight.detach(), fused.model.table.sharing
+    batches = list(fused.sampler.epoch(0).batches(config.batch_size))
+    calls = {name: _cycle(lambda batch, t=t: _our_step(t, batch), batches) for name, t in (("recq", fused), ("recq by autograd", plain))}
+    for name, product in (("torch.sparse CSR", rivals.csr_product(fused.model.graph)), ("PyG LGConv", rivals.pyg_product(data))):
+        model = rivals.PlainShared(weight, sharing, product, data.n_users, config)
+        calls[name] = _cycle(lambda batch, model=model: model.step(*batch), batches)
+    return table("training step, shared rows", take_turns(calls, repeats))
 
 
 def agreement(data: Interactions, repeats: int) -> list[dict[str, Any]]:
@@ -130,8 +144,8 @@ def memory(data: Interactions, repeats: int) -> list[dict[str, Any]]:
 
 
 PARTS: dict[str, Callable[[Interactions, int], list[dict[str, Any]]]] = {
-    "step": step, "agreement": agreement, "sampling": sampling, "graph": graph, "evaluation": evaluation, "growth": growth,
-    "memory": memory, "clustering": clustering.clustering, "clustering-growth": clustering.growth,
+    "step": step, "shared-step": shared_step, "agreement": agreement, "sampling": sampling, "graph": graph, "evaluation": evaluation,
+    "growth": growth, "memory": memory, "clustering": clustering.clustering, "clustering-growth": clustering.growth,
 }  # fmt: skip
 
 
@@ -140,11 +154,7 @@ def _trainer(data: Interactions, config: TrainConfig) -> Trainer:
 
 
 def _our_step(trainer: Trainer, batch) -> float:
-    loss = trainer.loss(*batch)
-    trainer.optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    trainer.optimizer.step()
-    return float(loss.detach())
+    return float(trainer.train_batch(*batch))
 
 
 def _cycle(call: Callable[[Any], Any], batches: list) -> Callable[[], Any]:
