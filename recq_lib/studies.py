@@ -90,6 +90,7 @@ STUDIES: dict[str, Callable[[str], list[Plan]]] = {
     "ngcf-published": studies_bits.ngcf_published,
     "hessian": studies_bits.hessian,
     "sharing": studies_sharing.sharing,
+    "sharing-unstopped": studies_sharing.unstopped,
     "sharing-laptop": studies_sharing.sharing_laptop,
     "weighting": studies_sharing.weighting,
 }

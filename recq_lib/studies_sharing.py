@@ -53,6 +53,13 @@ def sharing(profile: str) -> list[Plan]:
     return plans
 
 
+def unstopped(profile: str) -> list[Plan]:
+    """The full table of `sharing` on Beauty without early stopping, all 1000 epochs: what the stop decides."""
+    dataset = {"smoke": "synthetic-smoke", "quick": "lastfm", "paper": "beauty"}[profile]
+    config = dataclasses.replace(protocol("baco"), patience=0) if profile == "paper" else laptop(dataset)
+    return _plans(profile, dataset, "lightgcn", config, 3)
+
+
 def sharing_laptop(profile: str) -> list[Plan]:
     """The same comparison at laptop scale: all methods at equal size, three seeds; quick and smoke: some of them."""
     if profile == "paper":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections import defaultdict
 
@@ -58,6 +59,13 @@ def test_table_8_is_asked_for_in_full():
     assert asked == {"lightgcn", "baco", *studies_sharing.BASELINES} and len(studies_sharing.BASELINES) == 18
     without = [plan for plan in plans("sharing", "paper") if plan.config.options.get("scu") is False]
     assert {plan.dataset for plan in without} == {"beauty"}
+
+
+def test_the_unstopped_runs_are_those_of_table_8_but_for_the_stop():
+    stopped = {p.config.seed: p.config for p in plans("sharing", "paper") if p.dataset == "beauty" and p.method == "lightgcn"}
+    for plan in plans("sharing-unstopped", "paper"):
+        assert plan.method == "lightgcn" and plan.config.patience == 0 and stopped[plan.config.seed].patience == 5
+        assert dataclasses.replace(plan.config, patience=5) == stopped[plan.config.seed]
 
 
 def test_the_ablation_compares_variants_at_one_size():
