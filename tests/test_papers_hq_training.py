@@ -74,6 +74,7 @@ def test_warm_epochs_are_full_precision(data):
     settings = config(warm=2)
     quantized = Trainer(build("hq-gnn", data, settings), data, settings)
     full = Trainer(build("lightgcn", data, CONFIG_FULL), data, CONFIG_FULL)
+    full.fused = None  # same mathematics in another order of sums; here every bit is compared
     for trainer in (quantized, full):
         trainer.train_epoch()
     assert torch.equal(quantized.model.table.weight, full.model.table.weight)
