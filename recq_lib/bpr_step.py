@@ -12,8 +12,8 @@ import scipy.sparse as sp
 import torch
 
 from recq_lib.encoders import LightGCN
+from recq_lib.expansion import Expansion, expand, parts, read_probability
 from recq_lib.model import Recommender
-from recq_lib.propagation import SharedRows
 from recq_lib.readouts import MeanPool
 from recq_lib.tables import FullTable, SharedTable
 
@@ -23,9 +23,12 @@ class BprStep:
 
     def __init__(self, model: Recommender, l2: float) -> None:
         self.weight, self.graph, self.l2 = model.table.weight, model.graph, l2
-        self.source = _Own(model.graph) if isinstance(model.table, FullTable) else SharedRows(model.graph, model.table.sharing.matrix())
+        n = model.graph.n_nodes
+        full = isinstance(model.table, FullTable)
+        self.shares = sp.identity(n, format="csr") if full else model.table.sharing.matrix()
         self.gradient = torch.empty_like(self.weight)
-        self.place = np.empty(self.graph.n_nodes, np.int32)
+        self.place = np.empty(n, np.int32)
+        self.plan: Expansion | None = None  # made for the first batch's size
 
     @staticmethod
     def fits(model: Recommender) -> bool:
@@ -42,14 +45,14 @@ class BprStep:
         graph, parameters = self.graph, self.weight.detach().numpy()
         ends = [users.numpy(), positives.numpy() + graph.n_users, negatives.numpy() + graph.n_users]
         slot, rows = self._slots(ends)
-        csr = (graph.indptr, graph.indices, graph.values_as(self.weight.dtype))
-        shares, merged = self.source.parts(parameters.dtype)
-        taken, met = products.take(*csr, rows, graph.n_nodes)
-        nodes = np.flatnonzero((met[0][1:] > met[0][:-1]) | (slot >= 0))
-        below = graph.buffer(0, self.weight).numpy()
-        products.product_at(*merged, nodes, parameters, below, places=nodes)
+        if self.plan is None:
+            self._make_plan(users.numel())
+        shares, plan, below = self.share_parts, self.plan, self.below
+        taken, met = products.take(*plan.near, rows, plan.kept[0].size - 1)
+        nodes = np.flatnonzero(met[0][1:] > met[0][:-1])
+        products.product_at(*plan.kept, nodes, parameters, below, places=nodes)
         start, z, upper = (np.empty((rows.size, parameters.shape[1]), parameters.dtype) for _ in range(3))
-        kernel.pool(taken, shares, rows, below, parameters, start, z)
+        kernel.pool(taken, below, plan.far, shares, rows, parameters, start, z)
         places = [slot[end] for end in ends]
         total = kernel.loss(z, *places, upper)
         upper *= upper.dtype.type(1 / 3)  # of the mean of three layers, for each of them
@@ -57,9 +60,19 @@ class BprStep:
         if self.l2:
             own = upper.copy()
             total += self.l2 * kernel.add_l2(start, *places, own.dtype.type(self.l2 / users.numel()), own)
-        kernel.backward(merged, met, shares, slot, rows, upper, own, self.gradient.numpy(), numba.get_num_threads())
+        kernel.backward(met, plan.kept, plan.far, shares, rows, upper, own, self.gradient.numpy(), numba.get_num_threads())
         self.weight.grad = self.gradient
         return total / users.numel()
+
+    def _make_plan(self, batch_size: int) -> None:
+        graph, dtype = self.graph, self.weight.detach().numpy().dtype
+        shape = (graph.n_nodes, graph.n_nodes)
+        adjacency = sp.csr_matrix((graph.values_as(torch.float64), graph.indices, graph.indptr), shape=shape)
+        merged = (adjacency @ self.shares.astype(np.float64)).tocsr()
+        read = read_probability(np.diff(graph.indptr), graph.n_users, batch_size)
+        self.plan = expand(adjacency, merged, read).astype(dtype)
+        self.share_parts = parts(self.shares, dtype)
+        self.below = np.empty((self.plan.kept[0].size - 1, self.weight.shape[1]), dtype)  # a row for every kept node
 
     def _slots(self, ends: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """The batch's nodes, ascending, and for every node its place among them or -1."""
@@ -70,16 +83,3 @@ class BprStep:
         rows = np.flatnonzero(slot == 0)
         slot[rows] = np.arange(rows.size, dtype=np.int32)
         return slot, rows
-
-
-class _Own:
-    """A full table as shared rows: every node has its own, so S is the identity and ÂS is Â."""
-
-    def __init__(self, graph) -> None:
-        n = graph.n_nodes
-        self.graph, self.identity = graph, sp.identity(n, np.float32, format="csr")
-
-    def parts(self, dtype: np.dtype) -> tuple:
-        one, graph = self.identity, self.graph
-        values = graph.values_as(torch.float32 if dtype == np.float32 else torch.float64)
-        return (one.indptr, one.indices, one.data.astype(dtype, copy=False)), (graph.indptr, graph.indices, values)

@@ -97,10 +97,6 @@ class SharedRows:
         kernel.product_at(*met, touched, own.numpy(), result.numpy(), places=touched, add=True)
         return result
 
-    def parts(self, dtype: np.dtype) -> tuple:
-        """S and ÂS as CSR in the caller's arithmetic."""
-        return self._as(dtype)[:2]
-
     def _as(self, dtype: np.dtype) -> tuple:
         """CSR parts of S, of ÂS and of its transpose in the caller's arithmetic, and chunks of the last."""
         from recq_lib.kernels.propagation import balanced_chunks

@@ -14,28 +14,28 @@ _FLAGS = {"reassoc", "contract", "nsz"}
 
 
 @Both
-def _pool(indices, values, indptr, share_indices, share_values, share_indptr, rows, below, parameters, scale, start, out):
+def _pool(indices, values, indptr, taken, below, shares, rows, parameters, scale, start, out):
+    near_indptr, near_indices, near_values = taken
+    share_indptr, share_indices, share_values = shares
     for r in prange(rows.shape[0]):
         i, row = rows[r], start[r]
         row[:] = 0
         add_neighbours(parameters, share_indices, share_values, share_indptr[i], share_indptr[i + 1], row)
         total = out[r]
         total[:] = row
-        for k in range(total.shape[0]):
-            total[k] += below[i, k]
-        add_neighbours(below, indices, values, indptr[r], indptr[r + 1], total)
+        add_neighbours(parameters, indices, values, indptr[i], indptr[i + 1], total)
+        add_neighbours(below, near_indices, near_values, near_indptr[r], near_indptr[r + 1], total)
         for k in range(total.shape[0]):
             total[k] *= scale
 
 
-def pool(taken, shares, rows, below, parameters, start, out) -> None:
+def pool(taken, below, far, shares, rows, parameters, start, out) -> None:
     """Of two layers: layer 0 at `rows` into `start` [R, d], the mean of layers 0, 1 and 2 into `out` [R, d].
 
-    `taken` are the graph's rows (`propagation.take`), `shares` [n, K] make layer 0 of `parameters`, `below` [n, d] is layer 1.
+    `shares` [n, K] make layer 0 of `parameters`; `far` [n, K] and `taken` [R, H] make the sum of layers 1 and 2, of `parameters` and of
+    the kept rows `below` [H, d] of layer 1 (`recq_lib.expansion`).
     """
-    (indptr, indices, values), (share_indptr, share_indices, share_values) = taken, shares
-    scale = out.dtype.type(1 / 3)
-    _pool(indices, values, indptr, share_indices, share_values, share_indptr, rows, below, parameters, scale, start, out)
+    _pool(far[1], far[2], far[0], taken, below, shares, rows, parameters, out.dtype.type(1 / 3), start, out)
 
 
 @njit(cache=True, nogil=True, fastmath=_FLAGS)
@@ -76,38 +76,37 @@ def add_l2(start, users, positives, negatives, factor, gradient) -> float:
 
 
 @Both
-def _backward(indices, merged, met, shares, slot, rows, upper, own, width, out):
-    indptr, _, values = merged
+def _backward(indices, values, indptr, met, kept, shares, rows, upper, own, width, out):
     met_indptr, met_indices, met_values = met
+    kept_indptr, kept_indices, kept_values = kept
     share_indptr, share_indices, share_values = shares
     for b in prange(out.shape[1] // width):
         start, stop = b * width, (b + 1) * width
         above = np.empty(out.shape[1], out.dtype)
         for k in range(out.shape[0]):
             out[k, start:stop] = 0
-        for i in range(slot.shape[0]):
-            begin, end = met_indptr[i], met_indptr[i + 1]
-            if slot[i] < 0 and begin == end:
+        for h in range(met_indptr.shape[0] - 1):
+            begin, end = met_indptr[h], met_indptr[h + 1]
+            if begin == end:
                 continue
-            if slot[i] >= 0:
-                above[start:stop] = upper[slot[i], start:stop]
-            else:
-                above[start:stop] = 0
+            above[start:stop] = 0
             add_columns(upper, met_indices, met_values, begin, end, above, start, stop)
-            spread_columns(above, indices, values, indptr[i], indptr[i + 1], out, start, stop)
+            spread_columns(above, kept_indices, kept_values, kept_indptr[h], kept_indptr[h + 1], out, start, stop)
         for r in range(rows.shape[0]):
             i = rows[r]
+            spread_columns(upper[r], indices, values, indptr[i], indptr[i + 1], out, start, stop)
             spread_columns(own[r], share_indices, share_values, share_indptr[i], share_indptr[i + 1], out, start, stop)
 
 
-def backward(merged, met, shares, slot, rows, upper, own, out, threads: int = 1) -> None:
+def backward(met, kept, far, shares, rows, upper, own, out, threads: int = 1) -> None:
     """The gradient with respect to the parameters [K, d].
 
-    `upper` [R, d] is that of layers 1 and 2 at the batch's rows, `own` that of layer 0. The gradient at layer 1, which is `upper` and what
-    the edges `met` bring from layer 2, is made row by row and handed on at once. Threads share the columns: one order of sums.
+    `upper` [R, d] is that of layers 1 and 2 at the batch's rows, `own` that of layer 0. `far` hands it straight to the parameters. At a
+    kept node of layer 1 it is what `met` [H, R] brings from the batch, made row by row and handed on at once. Threads share the columns:
+    one order of sums.
     """
     d, lanes = out.shape[1], REGISTER_BYTES // out.itemsize
     width = d
     while threads > d // width and width % (2 * lanes) == 0:
         width //= 2
-    _backward(merged[1], merged, met, shares, slot, rows, upper, own, width, out)
+    _backward(far[1], far[2], far[0], met, kept, shares, rows, upper, own, width, out)

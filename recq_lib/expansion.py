@@ -1,0 +1,67 @@
+"""(I + Â)·M, the sum of layers 1 and 2 as a map of the parameters, partly multiplied out: which nodes deserve a row of layer 1.
+
+Layer 1 is M·E, with M = ÂS for shared rows and Â for a full table. A batch reads it at its own nodes and, for layer 2, at their
+neighbours: most of the graph, but nearly every node once. Writing such a row down and reading it again costs more than the few additions
+that it is made of. So a node that few rows of a batch meet is multiplied out, once and in advance, and only nodes that many meet are kept
+as rows of layer 1. Exact; sums are in another order. Source: ours.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sp
+
+# what a kept node costs beside its additions, in additions of a row of 64 (measured on Beauty, see benchmarks/README.md)
+_PER_NODE, _PER_EDGE = 4.0, 3.0
+
+Csr = tuple[np.ndarray, np.ndarray, np.ndarray]  # indptr, indices, values
+
+
+@dataclass(frozen=True)
+class Expansion:
+    """(I + Â)·M = near·kept + far.
+
+    near [n, H] : edges (and the node itself) to the H kept nodes
+    kept [H, K] : their rows of M
+    far [n, K] : all else
+    """
+
+    near: Csr
+    kept: Csr
+    far: Csr
+
+    def astype(self, dtype: np.dtype) -> Expansion:
+        return Expansion(*((indptr, indices, values.astype(dtype)) for indptr, indices, values in (self.near, self.kept, self.far)))
+
+
+def expand(adjacency: sp.csr_matrix, merged: sp.csr_matrix, read: np.ndarray) -> Expansion:
+    """`adjacency` Â [n, n], `merged` M [n, K]; `read` [n]: the probability that a batch holds a node."""
+    n = adjacency.shape[0]
+    reach = (adjacency + sp.identity(n, adjacency.dtype, format="csr")).tocsr()
+    keep = ~worth_expanding(reach, np.diff(merged.indptr), read)
+    expanded = reach @ sp.diags_array((~keep).astype(reach.dtype)).tocsr()
+    expanded.eliminate_zeros()
+    return Expansion(*(parts(m, merged.dtype) for m in (reach[:, keep], merged[keep], expanded @ merged)))
+
+
+def worth_expanding(reach: sp.csr_matrix, terms: np.ndarray, read: np.ndarray) -> np.ndarray:
+    """bool [n]: is a node cheaper multiplied out? `terms` [n] are the entries of its row of M."""
+    met = (reach != 0).astype(np.float64) @ read  # rows of a batch that read it, on average
+    used = -np.expm1(-met)  # the probability of one at least, were they independent
+    return met * terms <= used * (terms + _PER_NODE) + _PER_EDGE * met
+
+
+def read_probability(degree: np.ndarray, n_users: int, batch_size: int) -> np.ndarray:
+    """[n] for `batch_size` triples: users and positives by interactions, negatives uniform."""
+    n_interactions, n_items = degree[:n_users].sum(), degree.size - n_users
+    unread = (1 - degree / n_interactions) ** batch_size
+    unread[n_users:] *= (1 - 1 / n_items) ** batch_size
+    return 1 - unread
+
+
+def parts(matrix: sp.csr_matrix, dtype: np.dtype) -> Csr:
+    """Arrays of a CSR matrix, as the kernels take them."""
+    matrix = matrix.tocsr()
+    return matrix.indptr, matrix.indices, matrix.data.astype(dtype, copy=False)
