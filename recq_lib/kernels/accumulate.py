@@ -112,6 +112,29 @@ class _Emitter:
 _add_wide, _add_narrow = _block(WIDE), _block(1)
 
 
+@intrinsic
+def _ask(typing_context, array, position):
+    """Ask for the cache line that holds `array[position]`; a position outside is harmless."""
+
+    def generate(context, builder, signature, arguments):
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        place = context.cast(builder, arguments[1], signature.args[1], types.intp)
+        prefetch = ir.FunctionType(ir.VoidType(), [_BYTE.as_pointer(), _WORD, _WORD, _WORD])
+        function = cgutils.get_or_insert_function(builder.module, prefetch, "llvm.prefetch.p0")
+        builder.call(function, [builder.bitcast(builder.gep(data, [place]), _BYTE.as_pointer()), _WORD(0), _WORD(3), _WORD(1)])
+        return context.get_dummy_value()
+
+    return types.void(array, position), generate
+
+
+@njit(inline="always")
+def ask_for_row(indices, values, begin, end):
+    """Ask early for entries `begin` to `end` of a sparse matrix: rows that a batch picks lie anywhere, so no hardware foresees them."""
+    for e in range(begin, end, _LINE // 4):
+        _ask(indices, e)
+        _ask(values, e)
+
+
 @njit(inline="always")
 def add_neighbours(x, indices, values, begin, end, row):
     """Add to `row` [d] the rows `indices[begin:end]` of `x` [n, d] times `values[begin:end]`; x, row and values share one float type."""

@@ -7,9 +7,10 @@ import math
 import numpy as np
 from numba import njit, prange
 
-from recq_lib.kernels.accumulate import REGISTER_BYTES, add_columns, add_neighbours, spread_columns
+from recq_lib.kernels.accumulate import REGISTER_BYTES, add_columns, add_neighbours, ask_for_row, spread_columns
 from recq_lib.kernels.propagation import Both
 
+_ROWS_AHEAD = 2  # rows whose entries are asked for ahead of their use
 _FLAGS = {"reassoc", "contract", "nsz"}
 
 
@@ -19,6 +20,8 @@ def _pool(indices, values, indptr, taken, below, shares, rows, parameters, scale
     share_indptr, share_indices, share_values = shares
     for r in prange(rows.shape[0]):
         i, row = rows[r], start[r]
+        later = rows[min(r + _ROWS_AHEAD, rows.shape[0] - 1)]
+        ask_for_row(indices, values, indptr[later], indptr[later + 1])
         row[:] = 0
         add_neighbours(parameters, share_indices, share_values, share_indptr[i], share_indptr[i + 1], row)
         total = out[r]
@@ -93,7 +96,8 @@ def _backward(indices, values, indptr, met, kept, shares, rows, upper, own, widt
             add_columns(upper, met_indices, met_values, begin, end, above, start, stop)
             spread_columns(above, kept_indices, kept_values, kept_indptr[h], kept_indptr[h + 1], out, start, stop)
         for r in range(rows.shape[0]):
-            i = rows[r]
+            i, later = rows[r], rows[min(r + _ROWS_AHEAD, rows.shape[0] - 1)]
+            ask_for_row(indices, values, indptr[later], indptr[later + 1])
             spread_columns(upper[r], indices, values, indptr[i], indptr[i + 1], out, start, stop)
             spread_columns(own[r], share_indices, share_values, share_indptr[i], share_indptr[i + 1], out, start, stop)
 
