@@ -1,7 +1,7 @@
 """`row += Σ_e values[e] · x[indices[e]]`, the inner loop of every sparse product, with the sums held in vector registers.
 
-Written as plain loops, numba stores the output row to memory every few neighbours. Here a block of 64 float32 columns (eight
-256-bit registers) stays in registers over all neighbours of a row, and the rows of `x` that come next are asked for early.
+Written as plain loops, numba stores the output row to memory every few neighbours. Here a block of 64 float32 columns (eight 256-bit
+registers; fewer at the end of a row) stays in registers over all neighbours, and the rows of `x` that come next are asked for early.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ class _Emitter:
         return self.builder.shuffle_vector(first, empty, ir.Constant(ir.VectorType(_WORD, self.lanes), [0] * self.lanes))
 
 
-_add_wide, _add_narrow = _block(WIDE), _block(1)
+_add_8, _add_4, _add_2, _add_1 = (_block(registers) for registers in (WIDE, 4, 2, 1))
 
 
 @intrinsic
@@ -148,17 +148,23 @@ def add_columns(x, indices, values, begin, end, row, start, stop):
     last = indices.shape[0] - 1
     column = start
     while column + WIDE * lanes <= stop:
-        _add_wide(x, indices, values, begin, end, last, column, row)
+        _add_8(x, indices, values, begin, end, last, column, row)
         column += WIDE * lanes
-    while column + lanes <= stop:
-        _add_narrow(x, indices, values, begin, end, last, column, row)
+    if column + 4 * lanes <= stop:
+        _add_4(x, indices, values, begin, end, last, column, row)
+        column += 4 * lanes
+    if column + 2 * lanes <= stop:
+        _add_2(x, indices, values, begin, end, last, column, row)
+        column += 2 * lanes
+    if column + lanes <= stop:
+        _add_1(x, indices, values, begin, end, last, column, row)
         column += lanes
     for e in range(begin, end):
         for k in range(column, stop):
             row[k] += values[e] * x[indices[e], k]
 
 
-_spread_wide, _spread_narrow = _block(WIDE, spread=True), _block(1, spread=True)
+_spread_8, _spread_4, _spread_2, _spread_1 = (_block(registers, spread=True) for registers in (WIDE, 4, 2, 1))
 
 
 @njit(inline="always")
@@ -168,10 +174,16 @@ def spread_columns(row, indices, values, begin, end, out, start, stop):
     last = indices.shape[0] - 1
     column = start
     while column + WIDE * lanes <= stop:
-        _spread_wide(out, indices, values, begin, end, last, column, row)
+        _spread_8(out, indices, values, begin, end, last, column, row)
         column += WIDE * lanes
-    while column + lanes <= stop:
-        _spread_narrow(out, indices, values, begin, end, last, column, row)
+    if column + 4 * lanes <= stop:
+        _spread_4(out, indices, values, begin, end, last, column, row)
+        column += 4 * lanes
+    if column + 2 * lanes <= stop:
+        _spread_2(out, indices, values, begin, end, last, column, row)
+        column += 2 * lanes
+    if column + lanes <= stop:
+        _spread_1(out, indices, values, begin, end, last, column, row)
         column += lanes
     for e in range(begin, end):
         for k in range(column, stop):
