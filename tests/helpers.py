@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 import torch
 
+from recq_lib.config import protocol
 from recq_lib.data.interactions import Interactions
+from recq_lib.records import RunRecord, RunSpec
+from recq_lib.registry import resolve
 from recq_lib.training import fit
 
 
@@ -72,3 +75,9 @@ def check_resumed_run(model_of, data: Interactions, config, path: Path, killed_a
     for a, b in zip(whole.embeddings(), resumed.embeddings(), strict=True):
         assert torch.equal(a, b)
     assert torch.equal(whole.table(), resumed.table())
+
+
+def baco_record(method, seed=0, *, dataset="beauty", recall=0.06, config=None, **options) -> RunRecord:
+    """A record made by hand, of BACO's protocol with these options of the method, or of another `config`."""
+    params = resolve(method, protocol("baco", options=options) if config is None else config).params()
+    return RunRecord(spec=RunSpec(method, dataset, seed, "paper", params, "f"), metrics={"recall_min@10": recall})

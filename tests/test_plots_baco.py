@@ -5,17 +5,13 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 import pytest
-from helpers import random_interactions
+from helpers import baco_record, random_interactions
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recq_lib import published
-from recq_lib.config import protocol
 from recq_lib.data.toy import toy
 from recq_lib.plots import baco as plots
 from recq_lib.plotting import PALETTE
-from recq_lib.records import RunRecord, RunSpec
-from recq_lib.registry import resolve
 from recq_lib.sharing import Sharing
 
 GROUPS = np.array([0, 0, 0, 1, 1, 1, 0, 0, 0, 1, 1])
@@ -29,18 +25,13 @@ def lines(ax):
     return {line.get_label(): line for line in ax.get_lines() if not line.get_label().startswith("_")}
 
 
-def record(method, seed=0, *, dataset="beauty", recall=0.06, config=None, **options):
-    params = resolve(method, protocol("baco", options=options) if config is None else config).params()
-    return RunRecord(spec=RunSpec(method, dataset, seed, "paper", params, "f"), metrics={"recall_min@10": recall})
-
-
 # ---- names ---------------------------------------------------------------------------------------------------------------------
 
 
 def test_names_tell_variants_apart():
-    names = [plots.name_of(record(method)) for method in ("lightgcn", "graphhash", "random-hash", "baco")]
+    names = [plots.name_of(baco_record(method)) for method in ("lightgcn", "graphhash", "random-hash", "baco")]
     assert names == ["full table", "GraphHash", "Random", "BACO"]
-    assert plots.name_of(record("baco", scu=False)) == "BACO without SCU"
+    assert plots.name_of(baco_record("baco", scu=False)) == "BACO without SCU"
     assert plots.title_of("nobody") == "nobody"
 
 
@@ -171,43 +162,3 @@ def test_time_against_edges_has_a_proportional_line_through_the_largest_point():
     assert shown["BACO"].get_xydata().tolist() == [[100, 0.5], [1000, 4]]
     assert shown["proportional"].get_xydata() == pytest.approx(np.array([[100, 0.4], [1000, 4]]))
     assert shown["Louvain"].get_ydata().tolist() == [9]
-
-
-# ---- published -------------------------------------------------------------------------------------------------------------------
-
-
-def test_beside_rows_take_records_of_the_papers_protocol_only():
-    chosen = [record("baco", s, recall=0.06 + 0.01 * s, gamma=0.1308) for s in (0, 1)]
-    chosen += [record("random-hash", recall=0.03), record("leiden", recall=0.05, resolution=200.5)]
-    others = [
-        record("baco", 2, recall=0.9, scu=False),
-        record("baco", 3, recall=0.9, ratio=0.1),
-        record("lightgcn", recall=0.9, config=protocol("baco", lr=0.01)),
-        record("scc", recall=0.9, dataset="lastfm"),
-    ]
-    table = plots.beside_rows(chosen + others, "beauty", "recall_min@10").set_index("method")
-    assert len(table) == 20 and table["published"].notna().all()
-    assert table.loc["baco", ["ours", "seeds"]].tolist() == [pytest.approx(6.5), 2]
-    assert table.loc["baco", "half_width"] == pytest.approx(12.706205 * 0.5, rel=1e-5)  # Student's t with one degree of freedom
-    assert table.loc["baco", "published"] == published.value(paper="baco", dataset="beauty", method="baco", metric="recall_min@10")
-    assert table.loc["random", "ours"] == pytest.approx(3) and table.loc["leiden", "ours"] == pytest.approx(5)
-    assert table.loc["baco", "difference"] == pytest.approx(6.5 - table.loc["baco", "published"])
-    missing = table.loc[["lightgcn", "scc"]]
-    assert missing["ours"].isna().all() and (missing["seeds"] == 0).all()
-
-
-def test_beside_published_is_sorted_and_shows_ours_where_there_is_one():
-    table = pd.DataFrame(
-        {
-            "method": ["baco", "random", "leiden"], "label": ["BACO", "Random", "Leiden"], "published": [6.3, 3.0, 5.5],
-            "ours": [6.0, np.nan, 5.0], "half_width": [0.2, np.nan, np.nan],
-        }
-    )  # fmt: skip
-    ax = plots.beside_published(table, "x", "t").axes[0]
-    assert [label.get_text() for label in ax.get_yticklabels()] == ["Random", "Leiden", "BACO"]
-    diamonds = [line.get_xydata()[0].tolist() for line in ax.get_lines() if line.get_marker() == "D"]
-    assert diamonds == [[3.0, 0], [5.5, 1], [6.3, 2]]
-    dots = [line.get_xydata()[0].tolist() for line in ax.get_lines() if line.get_marker() == "o" and len(line.get_xydata())]
-    assert dots == [[5.0, 1], [6.0, 2]]
-    widths = [np.ptp(segments.get_segments()[0][:, 0]) for segments in ax.collections]
-    assert widths == pytest.approx([0, 0.4])

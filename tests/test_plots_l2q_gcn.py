@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from matplotlib.colors import to_rgba
 from scipy.special import erf
 
 from recq_lib.annealing import Schedule
@@ -120,6 +121,11 @@ def test_accuracy_rows_are_sorted_and_show_every_seed():
     bars = [line.get_xdata() for line in ax.get_lines()]
     half = 4.302653 * 0.01 / np.sqrt(3)  # Student's t with two degrees of freedom
     assert len(bars) == 2 and bars[0] == pytest.approx([0.23 - half, 0.23 + half], rel=1e-6)
+
+
+def test_accuracy_takes_colours():
+    ax = plots.accuracy(frame(), "recall@20", "t", lambda name: "#123456" if name == "hashnet" else "#654321").axes[0]
+    assert [tuple(dots.get_facecolor()[0]) for dots in ax.collections[1::2]] == [to_rgba(c) for c in ("#123456", "#654321", "#654321")]
 
 
 def test_accuracy_against_bytes_places_means_and_keeps_names_apart():

@@ -1,4 +1,4 @@
-"""Figures and measures of notebook 05: codebooks, the objective cell by cell, sweeps, sizes of clusters, γ, time, published beside ours."""
+"""Figures and measures of notebook 05: codebooks, the objective cell by cell, sweeps, sizes of clusters, γ and time."""
 
 from __future__ import annotations
 
@@ -12,14 +12,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from recq_lib import published
 from recq_lib.data.interactions import Interactions
 from recq_lib.plotting import PALETTE, figure, percent_axis
 from recq_lib.records import RunRecord
 from recq_lib.registry import METHODS
-from recq_lib.report import protocol_of
 from recq_lib.sharing import Sharing
-from recq_lib.statistics import mean_interval
 
 _USERS, _ITEMS = PALETTE["blue"], PALETTE["orange"]
 _CLUSTERS = tuple(PALETTE[name] for name in ("pink", "green", "amber", "sky", "brown", "blue", "orange"))
@@ -28,7 +25,6 @@ _COLOURS = (("baco", "pink"), ("graphhash", "amber"), ("louvain", "amber"), ("le
             ("full", "blue"))  # fmt: skip
 _MARKERS = ("o", "s", "D", "^", "v")
 _CROSSING = "#C9C9C9"
-_PER_DATASET = {"option.gamma", "option.resolution"}
 
 
 def title_of(method: str) -> str:
@@ -235,7 +231,7 @@ def gamma_curve(curve: Mapping[float, float], tried: Sequence[tuple[float, float
     return fig
 
 
-# ---- time and accuracy ---------------------------------------------------------------------------------------------------------
+# ---- time ----------------------------------------------------------------------------------------------------------------------
 
 
 def time_against_edges(table: pd.DataFrame) -> Figure:
@@ -252,39 +248,3 @@ def time_against_edges(table: pd.DataFrame) -> Figure:
     ax.set(xscale="log", yscale="log", xlabel="train interactions", ylabel="seconds", title="Time of clustering")
     ax.legend(loc="lower right")
     return fig
-
-
-def beside_published(table: pd.DataFrame, xlabel: str, title: str) -> Figure:
-    """Published values (diamonds) beside ours (dots, 95 % interval over seeds); table of `beside_rows`."""
-    rows = table.sort_values("published", na_position="first").reset_index(drop=True)
-    fig, ax = figure("single", 1.1 + 0.24 * len(rows))
-    for row, entry in rows.iterrows():
-        ax.plot(entry["published"], row, "D", color="none", markeredgecolor="#222222", markersize=5, label="published" if row == 0 else "_")
-        if np.isfinite(entry["ours"]):
-            half = entry["half_width"] if np.isfinite(entry["half_width"]) else 0.0
-            ax.errorbar(entry["ours"], row, xerr=half, fmt="o", color=colour_of(entry["method"]), markersize=5)
-    ax.plot([], [], "o", color=PALETTE["pink"], label="ours, 95 % interval over seeds")
-    ax.set_yticks(range(len(rows)), rows["label"])
-    ax.set(xlabel=xlabel, title=title, xlim=(0, None), ylim=(-0.7, len(rows) - 0.3))
-    ax.legend(loc="lower right")
-    return fig
-
-
-def beside_rows(records: Sequence[RunRecord], dataset: str, metric: str) -> pd.DataFrame:
-    """The paper's Table 8 for one dataset and metric, and ours: method, label, published, ours, half_width, difference (%), seeds.
-
-    Only records that follow BACO's protocol count, in every parameter but γ and the resolution, which the paper sets per dataset.
-    `ours` is nan and `seeds` 0 where there is none.
-    """
-    ours: dict[str, list[float]] = {}
-    for record in records:
-        protocol, changes = protocol_of(record)
-        if record.spec.dataset == dataset and metric in record.metrics and protocol == "baco" and changes.keys() <= _PER_DATASET:
-            ours.setdefault(record.spec.method.removesuffix("-hash"), []).append(100 * record.metrics[metric])
-    rows = []
-    for number in published.lookup(paper="baco", dataset=dataset, metric=metric, setting=""):
-        values = ours.get(number.method, [])
-        interval = mean_interval(values) if values else None
-        mean, half = (interval.mean, interval.half_width) if interval else (np.nan, np.nan)
-        rows.append((number.method, number.label, number.value, mean, half, mean - number.value, len(values)))
-    return pd.DataFrame(rows, columns=["method", "label", "published", "ours", "half_width", "difference", "seeds"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import matplotlib as mpl
 import numpy as np
@@ -163,12 +163,12 @@ def relaxation(temperatures: Sequence[float], schedule: Schedule, epochs: int) -
 # ---- accuracy and bytes ---------------------------------------------------------------------------------------------------------
 
 
-def accuracy(table: pd.DataFrame, metric: str, title: str) -> Figure:
-    """Rings per seed, mean and 95 % t-interval per method; columns method, seed and the metric (fractions)."""
+def accuracy(table: pd.DataFrame, metric: str, title: str, colour: Callable[[str], str] = method_colour) -> Figure:
+    """Rings per seed, mean and 95 % t-interval per method; columns method, seed and the metric (fractions); `colour` of a method."""
     means = table.groupby("method")[metric].mean().sort_values()
     fig, ax = figure("single", 0.9 + 0.36 * len(means))
     for row, name in enumerate(means.index):
-        _dots(ax, row, table.loc[table["method"] == name, metric].to_numpy(), method_colour(name))
+        _dots(ax, row, table.loc[table["method"] == name, metric].to_numpy(), colour(name))
     ax.set_yticks(range(len(means)), [title_of(name) for name in means.index])
     ax.set(xlabel=f"{METRIC_TITLES.get(metric, metric)} on test\nrings: seeds; bar: 95 % interval over seeds", title=title)
     ax.set(xlim=(0, 1.16 * ax.dataLim.x1), ylim=(-0.6, len(means) - 0.4))

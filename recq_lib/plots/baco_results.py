@@ -1,0 +1,85 @@
+"""Results of notebook 05: the paper's Table 8 beside ours, and BACO's lead over every other way to share rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from recq_lib import published
+from recq_lib.plots.baco import colour_of
+from recq_lib.plotting import PALETTE, figure
+from recq_lib.records import RunRecord
+from recq_lib.report import protocol_of
+from recq_lib.statistics import mean_interval
+
+_PER_DATASET = {"option.gamma", "option.resolution"}
+
+
+def beside_published(table: pd.DataFrame, xlabel: str, title: str) -> Figure:
+    """Published values (diamonds) beside ours (dots, 95 % interval over seeds); table of `beside_rows`."""
+    rows = table.sort_values("published", na_position="first").reset_index(drop=True)
+    fig, ax = figure("single", 1.1 + 0.24 * len(rows))
+    for row, entry in rows.iterrows():
+        ax.plot(entry["published"], row, "D", color="none", markeredgecolor="#222222", markersize=5, label="published" if row == 0 else "_")
+        if np.isfinite(entry["ours"]):
+            half = entry["half_width"] if np.isfinite(entry["half_width"]) else 0.0
+            ax.errorbar(entry["ours"], row, xerr=half, fmt="o", color=colour_of(entry["method"]), markersize=5)
+    ax.plot([], [], "o", color=PALETTE["pink"], label="ours, 95 % interval over seeds")
+    ax.set_yticks(range(len(rows)), rows["label"])
+    ax.set(xlabel=xlabel, title=title, xlim=(0, None), ylim=(-0.7, len(rows) - 0.3))
+    ax.legend(loc="lower right")
+    return fig
+
+
+def beside_rows(records: Sequence[RunRecord], dataset: str, metric: str) -> pd.DataFrame:
+    """The paper's Table 8 for one dataset and metric, and ours: method, label, published, ours, half_width, difference (%), seeds.
+
+    Only records that follow BACO's protocol count, in every parameter but γ and the resolution, which the paper sets per dataset.
+    `ours` is nan and `seeds` 0 where there is none.
+    """
+    ours: dict[str, list[float]] = {}
+    for record in records:
+        protocol, changes = protocol_of(record)
+        if record.spec.dataset == dataset and metric in record.metrics and protocol == "baco" and changes.keys() <= _PER_DATASET:
+            ours.setdefault(record.spec.method.removesuffix("-hash"), []).append(100 * record.metrics[metric])
+    rows = []
+    for number in published.lookup(paper="baco", dataset=dataset, metric=metric, setting=""):
+        values = ours.get(number.method, [])
+        interval = mean_interval(values) if values else None
+        mean, half = (interval.mean, interval.half_width) if interval else (np.nan, np.nan)
+        rows.append((number.method, number.label, number.value, mean, half, mean - number.value, len(values)))
+    return pd.DataFrame(rows, columns=["method", "label", "published", "ours", "half_width", "difference", "seeds"])
+
+
+def lead(tests: pd.DataFrame, reference: str, title: str) -> Figure:
+    """`reference` minus every other, in points, with 95 % intervals over users; filled where a test shows a difference (Holm).
+
+    tests : columns other, mean_difference, low, high, verdict ("… better" or "no difference shown")
+    """
+    rows = tests.sort_values("mean_difference", ascending=False).reset_index(drop=True)
+    fig, ax = figure("single", 1.1 + 0.24 * len(rows))
+    for row in rows.itertuples():
+        colour, shown = colour_of(row.other), row.verdict.endswith("better")
+        ax.plot([row.low, row.high], [row.Index, row.Index], color=colour, linewidth=1.8, zorder=2)
+        ax.plot(row.mean_difference, row.Index, "o", color=colour, markerfacecolor=colour if shown else "white", markersize=5.5, zorder=3)
+    ax.axvline(0, color="#222222", linewidth=1.0, zorder=1)
+    ax.set_yticks(range(len(rows)), rows["other"])
+    ax.set(title=title, ylim=(-0.6, len(rows) - 0.4))
+    ax.set_xlabel(f"Recall@20 of {reference} minus the other's, points\nbar: 95 % over users; hollow: no difference shown")
+    ax.grid(axis="y", visible=False)
+    return fig
+
+
+def lead_in_words(tests: pd.DataFrame, reference: str) -> str:
+    """Rows of `lead` as sentences: over how many a lead is shown, over which it is not."""
+    ahead = tests["verdict"] == f"{reference} better"
+    behind = ~ahead & tests["verdict"].str.endswith("better")
+    words = [f"{reference} is shown better than {ahead.sum()} of {len(tests)}"]
+    for group, what in ((behind, "shown worse than"), (~ahead & ~behind, "neither better nor worse than")):
+        if group.any():
+            others = (f"{row.other} ({row.mean_difference:+.2f} points)" for row in tests[group].itertuples())
+            words.append(f"{what} {', '.join(others)}")
+    return "; ".join(words) + "."
