@@ -1,8 +1,9 @@
 """One training step's loss and gradient in four kernels, for the model that most runs train: two layers, their mean, BPR.
 
-What autograd would do in some thirty operations with as many temporaries is done by hand here: layer 1 at the batch's neighbours, the
-mean of the layers at the batch, the loss with its gradient, and the way back, which hands every neighbour's gradient on to the rows that
-it came from without storing it. Same mathematics; sums are in another order, so losses and gradients agree within rounding.
+What autograd would do in some thirty operations with as many temporaries is done by hand here: layers 1 and 2 at the batch as sums over
+the parameters and over those rows of layer 1 that many of the batch read (`expansion`), the mean of the layers, the loss with its gradient,
+and the way back, which hands every gradient on to the rows that it came from without storing it. Same mathematics; sums are in another
+order, so losses and gradients agree within rounding.
 """
 
 from __future__ import annotations

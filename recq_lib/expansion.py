@@ -15,6 +15,7 @@ import scipy.sparse as sp
 
 # what a kept node costs beside its additions, in additions of a row of 64 (measured on Beauty, see benchmarks/README.md)
 _PER_NODE, _PER_EDGE = 4.0, 3.0
+_ROOM = 8  # entries of `far` for every entry of I + Â, at most: large graphs would ask for the square of theirs
 
 Csr = tuple[np.ndarray, np.ndarray, np.ndarray]  # indptr, indices, values
 
@@ -47,10 +48,18 @@ def expand(adjacency: sp.csr_matrix, merged: sp.csr_matrix, read: np.ndarray) ->
 
 
 def worth_expanding(reach: sp.csr_matrix, terms: np.ndarray, read: np.ndarray) -> np.ndarray:
-    """bool [n]: is a node cheaper multiplied out? `terms` [n] are the entries of its row of M."""
+    """bool [n]: is a node cheaper multiplied out? `terms` [n] are the entries of its row of M.
+
+    Where room for all such nodes is lacking, those that save most for their room.
+    """
     met = (reach != 0).astype(np.float64) @ read  # rows of a batch that read it, on average
     used = -np.expm1(-met)  # the probability of one at least, were they independent
-    return met * terms <= used * (terms + _PER_NODE) + _PER_EDGE * met
+    saved = used * (terms + _PER_NODE) + _PER_EDGE * met - met * terms
+    room = np.diff(reach.indptr) * terms
+    first = np.argsort(-saved / np.maximum(room, 1), kind="stable")
+    fits = np.empty(terms.size, bool)
+    fits[first] = np.cumsum(room[first]) <= _ROOM * reach.nnz
+    return fits & (saved >= 0)
 
 
 def read_probability(degree: np.ndarray, n_users: int, batch_size: int) -> np.ndarray:

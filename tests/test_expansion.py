@@ -55,6 +55,24 @@ def test_a_node_is_kept_where_reading_it_costs_less(graph):
     assert found.any() and not found.all()
 
 
+@pytest.mark.parametrize("room", [0, 1, 3])
+def test_room_is_kept_and_goes_to_those_that_save_most_for_it(graph, monkeypatch, room):
+    adjacency = adjacency_of(graph)
+    reach = (adjacency + sp.identity(graph.n_nodes)).tocsr()
+    terms, read = np.diff(adjacency.indptr), np.full(graph.n_nodes, 0.01)
+    wanted = expansion.worth_expanding(reach, terms, read)
+    monkeypatch.setattr(expansion, "_ROOM", room)
+    found = expansion.worth_expanding(reach, terms, read)
+    entries = (terms + 1) * terms
+    assert wanted.all() and not (found & ~wanted).any()
+    assert entries[found].sum() <= room * reach.nnz < entries.sum()
+    plan = expansion.expand(adjacency, adjacency, read)
+    assert plan.far[1].size <= room * reach.nnz and plan.kept[0].size - 1 == (~found).sum()
+    met = 0.01 * (terms + 1)
+    density = ((1 - np.exp(-met)) * (terms + expansion._PER_NODE) + expansion._PER_EDGE * met - met * terms) / np.maximum(entries, 1)
+    assert not found.any() or density[found].min() >= density[~found].max() - 1e-12
+
+
 def test_probability_of_being_read_is_the_share_of_batches(graph):
     data, size, n_batches = random_interactions(seed=3), 30, 4000
     users, items = data.pairs("train")
