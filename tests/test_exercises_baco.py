@@ -60,16 +60,16 @@ def test_gini_failure_tells_the_sizes():
         exercises.check_gini(lambda sizes: 0.0)
 
 
-def test_resolution_makes_the_two_null_terms_equal():
-    exercises.check_resolution(lambda gamma, data: gamma * (data.n_train / data.n_items) ** 0.5)
+def test_gamma_makes_the_two_null_terms_equal():
+    exercises.check_gamma(lambda resolution, data: resolution * (data.n_items / data.n_train) ** 0.5)
     wrong = (
         None,
-        lambda gamma, data: gamma,
-        lambda gamma, data: gamma * data.n_train / data.n_items,
-        lambda gamma, data: gamma * (data.n_train / data.n_users) ** 0.5,
-        lambda gamma, data: gamma * (data.n_items / data.n_train) ** 0.5,
-        lambda gamma: gamma,
-        lambda gamma, data: "high",
+        lambda resolution, data: resolution,
+        lambda resolution, data: resolution * data.n_items / data.n_train,
+        lambda resolution, data: resolution * (data.n_users / data.n_train) ** 0.5,
+        lambda resolution, data: resolution * (data.n_train / data.n_items) ** 0.5,
+        lambda resolution: resolution,
+        lambda resolution, data: "high",
     )
     for answer in wrong:
-        fails(exercises.check_resolution, answer)
+        fails(exercises.check_gamma, answer)

@@ -112,14 +112,14 @@ def test_gains_frames_the_pairs_of_a_cluster_and_sums_them():
 
 def test_sweeps_colour_interactions_inside_and_frame_two_sided_clusters():
     data, start = toy(), np.arange(11)
-    begin, end = plots.sweeps(data, [start, GROUPS], [0.0, 5.6045]).axes
+    begin, end = plots.sweeps(data, [start, GROUPS], [0.0, 5.6042]).axes
     assert len(begin.patches) == 13 and len({patch.get_facecolor() for patch in begin.patches}) == 1
     cells, frames = end.patches[:13], end.patches[13:]
     grey = begin.patches[0].get_facecolor()
     pairs = list(zip(*data.pairs("train"), strict=True))
     assert sum(cell.get_facecolor() != grey for cell in cells) == sum(GROUPS[u] == GROUPS[6 + i] for u, i in pairs) == 11
     assert sorted((frame.get_width(), frame.get_height()) for frame in frames) == [(2, 3), (3, 3)]
-    assert begin.get_xlabel().startswith("6 + 5 rows") and end.get_xlabel() == "2 + 2 rows\nF = 5.60"
+    assert begin.get_xlabel().startswith("6 + 5 rows") and end.get_xlabel() == "2 + 2 rows\nF = 5.604"
     assert [title(begin), title(end)] == ["start", "sweep 1"]
 
 

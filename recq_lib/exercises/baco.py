@@ -38,13 +38,14 @@ def check_gini(function: Callable[[np.ndarray], float] | None) -> None:
         check_close(found, pairs / (2 * sizes.mean()), f"{rule}; sizes {sizes[:8].tolist()}", tolerance=1e-9)
 
 
-def check_resolution(function: Callable[[float, Interactions], float] | None) -> None:
-    """Exercise 3: `function(gamma, data)` is Barber's resolution that means the same as `gamma` with the released weights."""
+def check_gamma(function: Callable[[float, Interactions], float] | None) -> None:
+    """Exercise 3: `function(resolution, data)` is the γ of the released weights that means the same as Barber's `resolution`."""
     rule = "γ·w_u·w_v with the released weights equals resolution·d_u·d_v/|E| for every user and item"
     check(function is not None, rule, found=function)
     for data in (toy(), generate("tiny")):
         released, degree = (np.split(node_weights(data, "degree", item), [data.n_users]) for item in ("released", "degree"))
-        for gamma in (0.1308, 2.0):
-            with rejects("the function takes γ and a dataset and returns one number"):
-                found = float(function(gamma, data))
-            check_close(found * np.outer(*degree), gamma * np.outer(*released), f"{rule}; {data.name}, γ = {gamma}", tolerance=1e-9)
+        for resolution in (0.474, 2.0):
+            with rejects("the function takes a resolution and a dataset and returns one number"):
+                found = float(function(resolution, data))
+            told = f"{rule}; {data.name}, resolution {resolution}"
+            check_close(found * np.outer(*released), resolution * np.outer(*degree), told, tolerance=1e-9)

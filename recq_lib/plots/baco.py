@@ -163,7 +163,7 @@ def sweeps(data: Interactions, history: Sequence[np.ndarray], values: Sequence[f
         ax.set_yticks(range(users.size), [f"u{u}" for u in users], fontsize=7.5)
         ax.set(xlim=(-0.55, items.size - 0.45), ylim=(users.size - 0.45, -0.55), aspect="equal")
         ax.set_title("start" if number == 0 else f"sweep {number}")
-        ax.set_xlabel(f"{np.unique(own).size} + {np.unique(theirs).size} rows\nF = {value:.2f}", fontsize=8.5)
+        ax.set_xlabel(f"{np.unique(own).size} + {np.unique(theirs).size} rows\nF = {value:.3f}", fontsize=8.5)
         _bare(ax)
     return fig
 

@@ -86,7 +86,7 @@ def row_sizes(found: Mapping[str, Clustering], degrees: tuple[np.ndarray, np.nda
             upper.plot(np.arange(1, falling.size + 1), falling, style, color=PALETTE[colour], linewidth=1.4, label=name)
             lower.plot(*company(degree, rows), style, marker="o", markersize=3.5, color=PALETTE[colour], linewidth=1.2)
         upper.set(xscale="log", yscale="log", xlabel=f"rank of the {side} row", title=f"{side.capitalize()}s: how large are rows?")
-        lower.set(xscale="log", yscale="log", xlabel=f"training degree of the {side}", title="Who is on large rows?")
+        lower.set(xscale="log", yscale="log", xlabel=f"training degree of the {side}", title=f"{side.capitalize()}s: who is on large rows?")
         for ax in (upper, lower):
             for axis in (ax.xaxis, ax.yaxis):
                 axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))

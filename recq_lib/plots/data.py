@@ -77,12 +77,12 @@ def density(matrix: sp.csr_matrix, orders: Mapping[str, tuple[np.ndarray, np.nda
     norm = LogNorm(filled.min(), filled.max())
     for ax, title, picture in zip(np.atleast_1d(axes), orders, pictures, strict=True):
         shown = ax.imshow(np.ma.masked_equal(picture, 0), norm=norm, extent=(0, 1, 1, 0), aspect="equal", interpolation="nearest")
-        ax.set(title=title, xlabel="items in this order", facecolor="#EDEDED")
+        ax.set(title=title, xlabel="items in this order", facecolor="white")
         percent_axis(ax, "x")
         percent_axis(ax, "y")
         ax.grid(visible=False)
     np.atleast_1d(axes)[0].set_ylabel("users in this order")
-    bar = fig.colorbar(shown, ax=axes, shrink=0.86, label="share of cells filled (grey: none)")
+    bar = fig.colorbar(shown, ax=axes, shrink=0.86, label="share of cells filled (white: none)")
     bar.outline.set_visible(False)
     return fig
 
