@@ -38,7 +38,8 @@ def pool(taken, below, far, shares, rows, parameters, start, out) -> None:
     `shares` [n, K] make layer 0 of `parameters`; `far` [n, K] and `taken` [R, H] make the sum of layers 1 and 2, of `parameters` and of
     the kept rows `below` [H, d] of layer 1 (`recq_lib.expansion`).
     """
-    _pool(far[1], far[2], far[0], taken, below, shares, rows, parameters, out.dtype.type(1 / 3), start, out)
+    entries = _entries(far, rows) + taken[1].size
+    _pool(far[1], far[2], far[0], taken, below, shares, rows, parameters, out.dtype.type(1 / 3), start, out, entries=entries)
 
 
 @njit(cache=True, nogil=True, fastmath=_FLAGS)
@@ -113,4 +114,9 @@ def backward(met, kept, far, shares, rows, upper, own, out, threads: int = 1) ->
     width = d
     while threads > d // width and width % (2 * lanes) == 0:
         width //= 2
-    _backward(far[1], far[2], far[0], met, kept, shares, rows, upper, own, width, out)
+    entries = _entries(far, rows) + met[1].size + kept[1].size
+    _backward(far[1], far[2], far[0], met, kept, shares, rows, upper, own, width, out, entries=entries)
+
+
+def _entries(matrix, rows) -> int:
+    return int((matrix[0][rows + 1] - matrix[0][rows]).sum())

@@ -32,9 +32,11 @@ class Both:
         self.parallel, self.serial = njit(parallel=True, **options)(function), njit(**options)(single)
         self.__doc__ = function.__doc__
 
-    def __call__(self, indices, *arguments) -> None:
+    def __call__(self, indices, *arguments, entries: int | None = None) -> None:
+        """`entries`: how many of `indices` are read, where not all are."""
         out = arguments[-1]
-        small = indices.size * (out.shape[1] if out.ndim == 2 else 1) < _SERIAL_WORK
+        entries = indices.size if entries is None else entries
+        small = entries * (out.shape[1] if out.ndim == 2 else 1) < _SERIAL_WORK
         (self.serial if small else self.parallel)(indices, *arguments)
 
 
