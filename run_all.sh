@@ -16,7 +16,7 @@ usage: ./run_all.sh [--profile smoke|quick|paper] [--only NAME ...] [--jobs N] [
 Runs the notebooks at a profile (default: quick), writes executed copies to out/<profile>/, redraws figures/ and prints a table:
 notebook, data source, seconds, peak memory, status. What has not changed since the last run is not run again.
 
-  --profile P    smoke: synthetic data, 3 minutes; quick: small real data where they can be had, 20 to 30 minutes;
+  --profile P    smoke: synthetic data, 3 minutes; quick: small real data where they can be had, about 10 minutes;
                  paper: full data and settings of the papers, hours (continues where it was stopped)
   --only NAME    notebooks by number or name, e.g. --only 03 05
   --jobs N       notebooks at a time (default: one per core, at most 4; one in the paper profile)
