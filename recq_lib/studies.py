@@ -92,6 +92,7 @@ STUDIES: dict[str, Callable[[str], list[Plan]]] = {
     "sharing": studies_sharing.sharing,
     "sharing-unstopped": studies_sharing.unstopped,
     "sharing-laptop": studies_sharing.sharing_laptop,
+    "sharing-large": studies_sharing.sharing_large,
     "weighting": studies_sharing.weighting,
 }
 

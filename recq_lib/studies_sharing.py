@@ -15,11 +15,14 @@ BASELINES = HASHES + CLUSTERINGS  # the 18 of the paper's Table 8
 GAMMA = {"beauty": 0.1308}  # Table 7's, to four digits (commands of the official code); for other splits γ is searched again
 _LEIDEN = {"beauty": 201.0, "gowalla-resplit": 197.0, "yelp2018-resplit": 198.0}
 _MAIN = ("graphhash", "random-hash", "leiden", "scc")  # run first, and on the larger datasets alone
+_LARGE = ("gowalla-resplit", "yelp2018-resplit")
 RATIO = 0.25  # rows as a share of the nodes where GraphHash's size is beyond what BACO reaches (small dense data)
 
 
 def laptop(dataset: str) -> TrainConfig:
-    """BACO's protocol with larger steps from a smaller start, so that a run takes a minute: for small datasets (ours)."""
+    """BACO's protocol with larger steps from a smaller start: a run takes a minute on the small datasets, some on the large ones (ours)."""
+    if dataset in _LARGE:  # batch, step and λ: the best of some on validation, of the full table and of BACO's on Gowalla with seed 0
+        return protocol("baco", init_std=0.1, batch_size=16384, epochs=150, lr=1e-2, l2=1e-4, eval_every=5)
     small = {
         "synthetic-smoke": {"dim": 32, "batch_size": 512, "epochs": 20, "lr": 1e-2, "l2": 1e-2},
         "lastfm": {"batch_size": 2048, "epochs": 60, "lr": 1e-2, "l2": 1e-3},
@@ -41,7 +44,7 @@ def sharing(profile: str) -> list[Plan]:
     if profile != "paper":
         return sharing_laptop(profile)
     config, plans = protocol("baco"), []
-    names = {"beauty": (*_MAIN, *(name for name in BASELINES if name not in _MAIN)), "gowalla-resplit": _MAIN, "yelp2018-resplit": _MAIN}
+    names = {"beauty": (*_MAIN, *(name for name in BASELINES if name not in _MAIN)), **dict.fromkeys(_LARGE, _MAIN)}
     for dataset in names:
         given = {"gamma": GAMMA[dataset]} if dataset in GAMMA else {}
         plans += _plans(profile, dataset, "lightgcn", config, 3)
@@ -66,6 +69,18 @@ def sharing_laptop(profile: str) -> list[Plan]:
         return [p for dataset in ("lastfm", "beauty") for p in _compared(profile, dataset, BASELINES, 3)]
     dataset, seeds = ("synthetic-smoke", 3) if profile == "smoke" else ("lastfm", 1)
     return _compared(profile, dataset, ("random-hash", "double-hash", "graphhash"), seeds)
+
+
+def sharing_large(profile: str) -> list[Plan]:
+    """Full, BACO and four baselines on re-split Gowalla and Yelp2018: what `sharing` plans there, at laptop scale; seed by seed."""
+    if profile != "paper":
+        return sharing_laptop(profile)
+    plans = []
+    for dataset in _LARGE:
+        config = laptop(dataset)
+        for name in ("lightgcn", "baco", *_MAIN):
+            plans += _plans(profile, dataset, name, config, 3, {"resolution": _LEIDEN[dataset]} if name == "leiden" else {})
+    return sorted(plans, key=lambda plan: plan.config.seed)
 
 
 def _compared(profile: str, dataset: str, names: Iterable[str], seeds: int) -> list[Plan]:

@@ -26,7 +26,10 @@ def test_every_plan_names_a_known_dataset_and_known_options(study, profile):
         registry.resolve(plan.method, plan.config)  # raises on an unknown option or a wrong type
 
 
-@pytest.mark.parametrize("study", ["bits", "hessian", "sharing", "sharing-laptop", "weighting", "binary", "layerwise", "annealing"])
+CLAIMING = ["bits", "hessian", "sharing", "sharing-laptop", "sharing-large", "weighting", "binary", "layerwise", "annealing"]
+
+
+@pytest.mark.parametrize("study", CLAIMING)
 def test_claims_rest_on_at_least_three_seeds(study):
     seeds = defaultdict(set)
     for plan in plans(study, "paper"):
