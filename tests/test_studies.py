@@ -76,9 +76,10 @@ def test_the_ablation_compares_variants_at_one_size():
     assert sizes == {studies_sharing.SIZE}
 
 
-def test_a_teacher_is_trained_once_in_a_study(monkeypatch):
+def test_a_teacher_is_trained_once_in_a_study(monkeypatch, tmp_path):
     from recq_lib import runs
 
+    monkeypatch.setenv("RECQ_RESULTS_DIR", str(tmp_path))  # a record of an earlier run would leave nothing to train
     trained = []
     monkeypatch.setattr(runs, "fit", lambda *args, fit=runs.fit, **options: trained.append(args[2].options) or fit(*args, **options))
     some = [p for p in plans("bits", "smoke") if p.config.seed == 0 and p.method in ("lightgcn", "hq-gnn")][:3]
