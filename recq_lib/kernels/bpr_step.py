@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 
 from recq_lib.kernels.accumulate import REGISTER_BYTES, add_columns, add_neighbours, ask_for_row, spread_columns
+from recq_lib.kernels.compiled import compiled
 from recq_lib.kernels.propagation import Both
 
 _ROWS_AHEAD = 2  # rows whose entries are asked for ahead of their use
@@ -42,7 +43,7 @@ def pool(taken, below, far, shares, rows, parameters, start, out) -> None:
     _pool(far[1], far[2], far[0], taken, below, shares, rows, parameters, out.dtype.type(1 / 3), start, out, entries=entries)
 
 
-@njit(cache=True, nogil=True, fastmath=_FLAGS)
+@compiled(fastmath=_FLAGS)
 def loss(z, users, positives, negatives, gradient) -> float:
     """Sum over triples of softplus(y⁻ - y⁺), and the gradient of their mean with respect to `z` [R, d]; users … are places in `z`."""
     gradient[:] = 0
@@ -65,7 +66,7 @@ def loss(z, users, positives, negatives, gradient) -> float:
     return total
 
 
-@njit(cache=True, nogil=True, fastmath=_FLAGS)
+@compiled(fastmath=_FLAGS)
 def add_l2(start, users, positives, negatives, factor, gradient) -> float:
     """½·Σ‖e‖² over the layer-0 rows `start` [R, d] of all triples, repeats counted; adds `factor` times its gradient."""
     total = 0.0

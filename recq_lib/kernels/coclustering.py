@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from recq_lib.kernels.compiled import compiled
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def reassign(indptr, indices, column_labels, joint_indptr, joint_rows, log_ratio, labels, counts, scores, mass, columns, found):
     """Every row of a matrix takes the row cluster nearest to it in Kullback-Leibler divergence; labels change in place.
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from recq_lib.kernels.compiled import compiled
 
-@njit(cache=True, nogil=True)
+
+@compiled()
 def density_sweep(order, indptr, indices, n_users, resolution, degree, labels, volumes, inside, tally, candidates):
     """One sweep of EBMD: each node of `order` takes the best label among its neighbours'; returns how many changed.
 
@@ -64,7 +66,7 @@ def density_sweep(order, indptr, indices, n_users, resolution, degree, labels, v
     return moved
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def heaviest(starts, sizes, labels, weights, degree, most, out_sizes, out_labels, out_weights):
     """What nodes pass on in BiMLPA: their `most` heaviest labels, weights over √degree; of equal weights the lower label.
 
@@ -105,7 +107,7 @@ def _sort(values, size):
         gap //= 3
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def receive(indptr, indices, passed_sizes, passed_labels, passed_weights, theta, draws, starts, sizes, labels, weights, tally, seen):
     """Every row of one side takes over the labels of its neighbours, summed; returns whether all label sets stayed as they were.
 

@@ -17,6 +17,8 @@ from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from recq_lib.kernels.compiled import compiled
+
 _ROW_AHEAD = 12  # nodes by which a row is asked for before it is read; twice as many for its place
 _LABEL_AHEAD = 4  # nodes by which the table entries of a row's labels are asked for
 _MOST_ASKED = 64  # entries of a row asked for; the processor overlaps the reads of a longer row by itself
@@ -89,7 +91,7 @@ def _take_score(label, cost, seen):
     return score
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def sweep(order, indptr, indices, n_users, gamma, weights, labels, table, candidates):
     """One sweep of BACO's solver: each node of `order` in turn takes the best label among those of its neighbours.
 
@@ -139,7 +141,7 @@ def sweep(order, indptr, indices, n_users, gamma, weights, labels, table, candid
             labels[node] = best
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def second_labels(indptr, indices, n_users, gamma, weights, labels, table, candidates, taken, second):
     """For every user the best label but its own among those of its neighbours that some user has; -1 where there is none.
 
@@ -159,7 +161,7 @@ def second_labels(indptr, indices, n_users, gamma, weights, labels, table, candi
         second[user] = best
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def objective(indptr, indices, n_users, gamma, weights, labels):
     """Σ_k [e(U_k, V_k) - γ·W_U(k)·W_V(k)] in float64; arguments as in `sweep`."""
     n = labels.shape[0]

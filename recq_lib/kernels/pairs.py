@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
+
+from recq_lib.kernels.compiled import compiled
 
 # reassociation and contraction let LLVM use fused multiply-adds; NaN and infinity keep their meaning
 _FLAGS = {"reassoc", "contract", "nsz"}
 
 
-@njit(parallel=True, fastmath=_FLAGS, cache=True, nogil=True)
+@compiled(parallel=True, fastmath=_FLAGS)
 def dots(z, left, right, out):
     """`out[k] = <z[left[k]], z[right[k]]>`."""
     for k in prange(left.shape[0]):
@@ -20,7 +22,7 @@ def dots(z, left, right, out):
         out[k] = total
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _group(left, right, indptr, other, pair):
     n_pairs, n_rows = left.shape[0], indptr.shape[0] - 1
     indptr[:] = 0

@@ -16,11 +16,12 @@ from typing import NamedTuple
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, prange, types
+from numba import prange, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
 from recq_lib.errors import ConfigError
+from recq_lib.kernels.compiled import compiled
 
 _LANES = 8  # 32-bit words of a 256-bit vector: every x86-64 since 2013; LLVM splits or joins them elsewhere
 _VECTORS = 4  # vectors per group: enough independent work to hide latencies, few enough to stay in registers
@@ -91,7 +92,7 @@ def hamming(user_bits: np.ndarray, item_bits: np.ndarray, out: np.ndarray) -> No
     _score(*_contiguous(user_bits[None], halves), items.words, items.scales, 0, out)
 
 
-@njit(parallel=True, cache=True, nogil=True)
+@compiled(parallel=True)
 def _score(user_words, user_scales, item_words, item_scales, dim, out):
     """`user_words` [S, B, 2W] and `user_scales` [S, B] against the arrays of `ItemGroups`, all contiguous."""
     n_users, n_items = out.shape

@@ -13,9 +13,10 @@ from __future__ import annotations
 from types import FunctionType
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 
 from recq_lib.kernels.accumulate import REGISTER_BYTES, WIDE, add_neighbours
+from recq_lib.kernels.compiled import compiled
 
 _SERIAL_WORK = 8_000_000  # multiply-adds (about 1 ms) under which waking other threads can cost more than they bring
 _DENSE_ROWS = 64  # neighbours per node from which a blocked copy of a wide table is worth making
@@ -26,10 +27,9 @@ class Both:
     """One function compiled for all threads and for one; both give the same bits, because a row is summed by one thread."""
 
     def __init__(self, function) -> None:
-        options = {"cache": True, "nogil": True}
         single = FunctionType(function.__code__, function.__globals__, function.__name__)
         single.__qualname__ = f"{function.__name__}_serial"  # numba's disk cache knows functions by this name, not by their options
-        self.parallel, self.serial = njit(parallel=True, **options)(function), njit(**options)(single)
+        self.parallel, self.serial = compiled(parallel=True)(function), compiled()(single)
         self.__doc__ = function.__doc__
 
     def __call__(self, indices, *arguments, entries: int | None = None) -> None:
@@ -66,7 +66,7 @@ def _product_at(indices, values, begins, ends, rows, places, add, blocks, out):
         add_neighbours(x, indices, values, begins[i], ends[i], row)
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _take(indptr, indices, values, rows, taken_indptr, taken_indices, taken_values, out_indptr):
     out_indptr[:] = 0
     p = taken_indptr[0] = 0
@@ -80,7 +80,7 @@ def _take(indptr, indices, values, rows, taken_indptr, taken_indices, taken_valu
         out_indptr[j + 1] += out_indptr[j]
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _transpose(indptr, indices, values, place, out_indices, out_values):
     for r in range(indptr.shape[0] - 1):
         for e in range(indptr[r], indptr[r + 1]):

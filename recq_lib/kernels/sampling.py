@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit, prange
 
+from recq_lib.kernels.compiled import compiled
+
 _STEP = np.uint64(0x9E3779B97F4A7C15)
 _FIRST = np.uint64(0xBF58476D1CE4E5B9)
 _SECOND = np.uint64(0x94D049BB133111EB)
@@ -39,14 +41,14 @@ def _unobserved(rank, begin, end, items):
     return rank + (low - begin)
 
 
-@njit(parallel=True, cache=True, nogil=True)
+@compiled(parallel=True)
 def draw_users(key, active, out):
     """A uniform entry of `active` per position."""
     for t in prange(out.shape[0]):
         out[t] = active[_uniform(key, t, active.shape[0])]
 
 
-@njit(parallel=True, cache=True, nogil=True)
+@compiled(parallel=True)
 def draw_positives(key, users, indptr, items, out):
     """A uniform training item of each user."""
     for t in prange(users.shape[0]):
@@ -54,7 +56,7 @@ def draw_positives(key, users, indptr, items, out):
         out[t] = items[begin + _uniform(key, t, np.int64(indptr[users[t] + 1] - begin))]
 
 
-@njit(parallel=True, cache=True, nogil=True)
+@compiled(parallel=True)
 def draw_unobserved(key, users, indptr, items, n_items, out):
     """A uniform item outside each user's training items."""
     for t in prange(users.shape[0]):
@@ -62,7 +64,7 @@ def draw_unobserved(key, users, indptr, items, n_items, out):
         out[t] = _unobserved(_uniform(key, t, n_items - (end - begin)), begin, end, items)
 
 
-@njit(parallel=True, cache=True, nogil=True)
+@compiled(parallel=True)
 def draw_uniform(key, n_items, out):
     """A uniform item per position."""
     for t in prange(out.shape[0]):

@@ -9,6 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit, prange
 
+from recq_lib.kernels.compiled import compiled
+
 
 @njit(inline="always")
 def _worse(score_a, position_a, score_b, position_b):
@@ -32,7 +34,7 @@ def _sift_down(scores, positions, size, score, position):
     scores[hole], positions[hole] = score, position
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def start(scores, positions, n):
     """Empty heaps [b, K] for `n` positions: padding is worse than any real entry, and a later pad worse than an earlier one."""
     k = scores.shape[1]
@@ -41,7 +43,7 @@ def start(scores, positions, n):
         positions[:, slot] = n + k - slot
 
 
-@njit(parallel=True, cache=True, nogil=True)
+@compiled(parallel=True)
 def push(block, first, scores, positions):
     """Offer `block` [b, m], the scores at positions `first`, `first`+1, …, to the heaps; call with rising `first`."""
     for r in prange(block.shape[0]):
@@ -53,7 +55,7 @@ def push(block, first, scores, positions):
                 worst = best[0]
 
 
-@njit(parallel=True, cache=True, nogil=True)
+@compiled(parallel=True)
 def finish(scores, positions, n):
     """Sort every heap best first, in place; position -1 where a row had fewer than K finite scores."""
     for r in prange(scores.shape[0]):
@@ -67,7 +69,7 @@ def finish(scores, positions, n):
                 place[slot] = -1
 
 
-@njit(parallel=True, cache=True, nogil=True)
+@compiled(parallel=True)
 def mask_rows(block, first, users, indptr, indices, position_of):
     """Set to minus infinity the entries of `block` (positions `first`, …) that are items in CSR row `users[r]`."""
     width = block.shape[1]
