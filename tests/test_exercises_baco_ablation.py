@@ -14,18 +14,18 @@ def fails(check, answer):
         check(answer)
 
 
-def test_price_of_all_is_gamma_times_the_roots_of_the_sums():
-    exercises.check_price_of_all(lambda u, v, gamma: gamma * math.sqrt(u.sum()) * math.sqrt(v.sum()))
+def test_dearer_is_two_degrees_over_their_means():
+    exercises.check_dearer(lambda du, dv: max(du) / (sum(du) / len(du)) * max(dv) / (sum(dv) / len(dv)))
     wrong = (
         None,
-        lambda u, v, gamma: gamma * u.sum() * v.sum(),
-        lambda u, v, gamma: math.sqrt(u.sum() * v.sum()),  # γ forgotten
-        lambda u, v, gamma: gamma * math.sqrt(u.size * v.size),  # right for uniform weights only
-        lambda u, v, gamma: [gamma, gamma],
-        lambda u, v: 0.0,
+        lambda du, dv: du.max() * dv.max(),  # γ left alone
+        lambda du, dv: du.max() * dv.max() / du.sum(),  # the price itself, not in units of the other
+        lambda du, dv: du.max() / du.mean(),
+        lambda du, dv: (du / du.mean()) * (dv.max() / dv.mean()),
+        lambda du: 0.0,
     )
     for answer in wrong:
-        fails(exercises.check_price_of_all, answer)
+        fails(exercises.check_dearer, answer)
 
 
 def test_rows_given_up_rounds_up():

@@ -30,6 +30,19 @@ def test_beside_rows_take_records_of_the_papers_protocol_only():
     assert missing["ours"].isna().all() and (missing["seeds"] == 0).all()
 
 
+def test_beside_rows_take_our_split_of_the_same_data_and_other_protocols_on_request():
+    large = protocol("baco", lr=0.01, batch_size=16384)
+    records = [
+        baco_record("baco", recall=0.11, dataset="gowalla-resplit"),
+        baco_record("scc", recall=0.10, dataset="gowalla-resplit", config=large),
+        baco_record("scc", recall=0.90, dataset="yelp2018-resplit", config=large),
+    ]
+    strict = plots.beside_rows(records, "gowalla", "recall_min@10").set_index("method")["ours"].dropna()
+    assert strict.to_dict() == {"baco": pytest.approx(11)}
+    free = plots.beside_rows(records, "gowalla", "recall_min@10", any_protocol=True).set_index("method")["ours"].dropna()
+    assert free.to_dict() == {"baco": pytest.approx(11), "scc": pytest.approx(10)}
+
+
 def test_beside_published_is_sorted_and_shows_ours_where_there_is_one():
     table = pd.DataFrame(
         {
@@ -37,7 +50,8 @@ def test_beside_published_is_sorted_and_shows_ours_where_there_is_one():
             "ours": [6.0, np.nan, 5.0], "half_width": [0.2, np.nan, np.nan],
         }
     )  # fmt: skip
-    ax = plots.beside_published(table, "x", "t").axes[0]
+    ax, other = plots.beside_published({"t": table, "two of them": table.iloc[:2]}, "x").axes
+    assert ax.get_title(loc="left") + ax.get_title() == "t" and len(other.get_yticks()) == 2
     assert [label.get_text() for label in ax.get_yticklabels()] == ["Random", "Leiden", "BACO"]
     diamonds = [line.get_xydata()[0].tolist() for line in ax.get_lines() if line.get_marker() == "D"]
     assert diamonds == [[3.0, 0], [5.5, 1], [6.3, 2]]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
 import numpy as np
@@ -14,18 +13,23 @@ from recq_lib.data.toy import toy
 from recq_lib.papers.baco import cluster
 
 
-def check_price_of_all(function: Callable[[np.ndarray, np.ndarray, float], float] | None) -> None:
-    """Exercise 1: `function(x_users, x_items, gamma)` is what one co-cluster of all nodes pays when w = x / √Σx on each side."""
-    rule = "γ·W_U·W_V with W = Σ x / √Σx = √Σx on each side"
+def check_dearer(function: Callable[[np.ndarray, np.ndarray], float] | None) -> None:
+    """Exercise 1: `function(du, dv)` is what degree weights charge the two largest degrees, in units of what uniform weights do.
+
+    Both at the γ at which one co-cluster of all nodes pays 1.
+    """
+    rule = "the price of a pair is γ·w_u·w_v; choose each γ so that γ·W_U·W_V over all nodes is the same, then divide the two prices"
     check(function is not None, rule, found=function)
     rng = np.random.default_rng(9)
-    cases = [(np.ones(6), np.ones(5)), (np.array([2.0, 3, 2, 2, 3, 1]), np.array([2.0, 3, 4, 2, 2])), (rng.random(40), rng.random(7))]
-    for users, items in cases:
-        for gamma in (0.5, 20.0):
-            with rejects("the function takes x of the users, x of the items and γ, and returns one number"):
-                found = float(function(users.copy(), items.copy(), gamma))
-            pairs = np.outer(users / math.sqrt(users.sum()), items / math.sqrt(items.sum()))
-            check_close(found, gamma * pairs.sum(), f"{rule}; {users.size} users, {items.size} items, γ = {gamma}", tolerance=1e-6)
+    for users, items in ((5, 5), (6, 4), (40, 7)):
+        edges = rng.random((users, items)) < 0.5
+        edges[0], edges[:, 0] = True, True  # nobody without interactions
+        du, dv = edges.sum(axis=1).astype(float), edges.sum(axis=0).astype(float)
+        with rejects("the function takes the degrees of the users and of the items, and returns one number"):
+            found = float(function(du.copy(), dv.copy()))
+        prices = [np.outer(x, y) / np.outer(x, y).sum() for x, y in ((du, dv), (np.ones(users), np.ones(items)))]
+        pair = du.argmax(), dv.argmax()
+        check_close(found, prices[0][pair] / prices[1][pair], f"{rule}; {users} users, {items} items", tolerance=1e-6)
 
 
 def check_rows_given_up(function: Callable[[int, int], int] | None) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from recq_lib import published
+from recq_lib.data.loading import RESPLIT
 from recq_lib.plots.baco import colour_of
 from recq_lib.plotting import PALETTE, figure
 from recq_lib.records import RunRecord
@@ -18,10 +20,18 @@ from recq_lib.statistics import mean_interval
 _PER_DATASET = {"option.gamma", "option.resolution"}
 
 
-def beside_published(table: pd.DataFrame, xlabel: str, title: str) -> Figure:
-    """Published values (diamonds) beside ours (dots, 95 % interval over seeds); table of `beside_rows`."""
-    rows = table.sort_values("published", na_position="first").reset_index(drop=True)
-    fig, ax = figure("single", 1.1 + 0.24 * len(rows))
+def beside_published(tables: Mapping[str, pd.DataFrame], xlabel: str) -> Figure:
+    """Published values (diamonds) beside ours (dots, 95 % interval over seeds), a panel per title; tables of `beside_rows`."""
+    rows = max(len(table) for table in tables.values())
+    fig, axes = figure("double" if len(tables) > 1 else "single", 1.1 + 0.24 * rows, ncols=len(tables), squeeze=False)
+    for ax, (title, table) in zip(axes[0], tables.items(), strict=True):
+        _draw_beside(ax, table.sort_values("published", na_position="first").reset_index(drop=True))
+        ax.set(xlabel=xlabel, title=title)
+    axes[0, -1].legend(loc="lower right")
+    return fig
+
+
+def _draw_beside(ax: Axes, rows: pd.DataFrame) -> None:
     for row, entry in rows.iterrows():
         ax.plot(entry["published"], row, "D", color="none", markeredgecolor="#222222", markersize=5, label="published" if row == 0 else "_")
         if np.isfinite(entry["ours"]):
@@ -29,21 +39,20 @@ def beside_published(table: pd.DataFrame, xlabel: str, title: str) -> Figure:
             ax.errorbar(entry["ours"], row, xerr=half, fmt="o", color=colour_of(entry["method"]), markersize=5)
     ax.plot([], [], "o", color=PALETTE["pink"], label="ours, 95 % interval over seeds")
     ax.set_yticks(range(len(rows)), rows["label"])
-    ax.set(xlabel=xlabel, title=title, xlim=(0, None), ylim=(-0.7, len(rows) - 0.3))
-    ax.legend(loc="lower right")
-    return fig
+    ax.set(xlim=(0, None), ylim=(-0.7, len(rows) - 0.3))
 
 
-def beside_rows(records: Sequence[RunRecord], dataset: str, metric: str) -> pd.DataFrame:
+def beside_rows(records: Sequence[RunRecord], dataset: str, metric: str, *, any_protocol: bool = False) -> pd.DataFrame:
     """The paper's Table 8 for one dataset and metric, and ours: method, label, published, ours, half_width, difference (%), seeds.
 
-    Only records that follow BACO's protocol count, in every parameter but γ and the resolution, which the paper sets per dataset.
-    `ours` is nan and `seeds` 0 where there is none.
+    Only records on the dataset, or on our own split of it, that follow BACO's protocol count: in every parameter but γ and the resolution,
+    which the paper sets per dataset. With `any_protocol` all of them count, and their reader has to be told how they differ. `ours` is nan
+    and `seeds` 0 where there is none.
     """
     ours: dict[str, list[float]] = {}
     for record in records:
-        protocol, changes = protocol_of(record)
-        if record.spec.dataset == dataset and metric in record.metrics and protocol == "baco" and changes.keys() <= _PER_DATASET:
+        here = record.spec.dataset.removesuffix(RESPLIT) == dataset and metric in record.metrics
+        if here and (any_protocol or _follows_the_paper(record)):
             ours.setdefault(record.spec.method.removesuffix("-hash"), []).append(100 * record.metrics[metric])
     rows = []
     for number in published.lookup(paper="baco", dataset=dataset, metric=metric, setting=""):
@@ -52,6 +61,11 @@ def beside_rows(records: Sequence[RunRecord], dataset: str, metric: str) -> pd.D
         mean, half = (interval.mean, interval.half_width) if interval else (np.nan, np.nan)
         rows.append((number.method, number.label, number.value, mean, half, mean - number.value, len(values)))
     return pd.DataFrame(rows, columns=["method", "label", "published", "ours", "half_width", "difference", "seeds"])
+
+
+def _follows_the_paper(record: RunRecord) -> bool:
+    protocol, changes = protocol_of(record)
+    return protocol == "baco" and changes.keys() <= _PER_DATASET
 
 
 def lead(tests: pd.DataFrame, reference: str, title: str) -> Figure:
