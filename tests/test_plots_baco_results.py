@@ -88,3 +88,14 @@ def test_lead_in_words_names_what_is_not_beaten():
     )
     assert plots.lead_in_words(TESTS, "BACO") == expected
     assert plots.lead_in_words(TESTS.iloc[1:2], "BACO") == "BACO is shown better than 1 of 1."
+
+
+def test_kept_beside_shows_ours_filled_and_published_hollow_in_one_colour():
+    ours, theirs = {"BACO": {0: 0.9, 1: 0.8}, "GraphHash": {0: 0.7, 1: 0.6}}, {"BACO": {0: 0.95, 1: 0.85}}
+    left, right = plots.kept_beside({"a": (ours, theirs), "b": (ours, {})}, ["0-50", "50-100"]).axes
+    found = {line.get_label(): line for line in left.get_lines()}
+    assert found["BACO, ours"].get_xydata().tolist() == [[0, 0.9], [1, 0.8]]
+    assert found["BACO, published"].get_xydata().tolist() == [[0, 0.95], [1, 0.85]]
+    assert found["BACO, ours"].get_color() == found["BACO, published"].get_color() != found["GraphHash, ours"].get_color()
+    assert found["BACO, published"].get_markerfacecolor() == "white" != found["BACO, ours"].get_markerfacecolor()
+    assert len(right.get_lines()) == 2 and [label.get_text() for label in right.get_xticklabels()] == ["0-50 %", "50-100 %"]

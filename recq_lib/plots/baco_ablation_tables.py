@@ -138,9 +138,13 @@ def recalls(table: pd.DataFrame, k: int) -> dict[str, np.ndarray]:
     """Name → hits / min(k, |T|) [seeds, users], read from the records that `table` lists."""
     found = {}
     for name, keys in table.groupby("name", sort=False)["key"]:
-        group = [results.load(key) for key in keys]
-        found[name] = results.per_user_matrix(group, f"hits@{k}") / np.minimum(k, results.per_user_matrix(group, "n_test"))
+        found[name] = recall_of([results.load(key) for key in keys], k)
     return found
+
+
+def recall_of(group: Sequence[RunRecord], k: int) -> np.ndarray:
+    """hits / min(k, |T|) [seeds, users] of records with their arrays."""
+    return results.per_user_matrix(group, f"hits@{k}") / np.minimum(k, results.per_user_matrix(group, "n_test"))
 
 
 def summary(table: pd.DataFrame) -> pd.DataFrame:

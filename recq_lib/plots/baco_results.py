@@ -12,11 +12,12 @@ from matplotlib.figure import Figure
 from recq_lib import published
 from recq_lib.data.loading import RESPLIT
 from recq_lib.plots.baco import colour_of
-from recq_lib.plotting import PALETTE, figure
+from recq_lib.plotting import PALETTE, figure, percent_axis
 from recq_lib.records import RunRecord
 from recq_lib.report import protocol_of
 from recq_lib.statistics import mean_interval
 
+Kept = Mapping[str, Mapping[int, float]]  # name → {quarter of users: share}
 _PER_DATASET = {"option.gamma", "option.resolution"}
 
 
@@ -61,6 +62,25 @@ def beside_rows(records: Sequence[RunRecord], dataset: str, metric: str, *, any_
         mean, half = (interval.mean, interval.half_width) if interval else (np.nan, np.nan)
         rows.append((number.method, number.label, number.value, mean, half, mean - number.value, len(values)))
     return pd.DataFrame(rows, columns=["method", "label", "published", "ours", "half_width", "difference", "seeds"])
+
+
+def kept_beside(panels: Mapping[str, tuple[Kept, Kept]], quarters: Sequence[str]) -> Figure:
+    """What shared rows keep of the full table's metric by quarter of users, a panel per title: (ours solid, published dotted).
+
+    Both are name → {quarter: share}; one name has one colour.
+    """
+    fig, axes = figure("double", 3.8, ncols=len(panels), sharey=True, squeeze=False)
+    for ax, (title, both) in zip(axes[0], panels.items(), strict=True):
+        for kept, style, whose in zip(both, ("o-", "D:"), ("ours", "published"), strict=True):
+            for name, shares in kept.items():
+                face = colour_of(name) if whose == "ours" else "white"
+                ax.plot(list(shares), list(shares.values()), style, color=colour_of(name), markerfacecolor=face, label=f"{name}, {whose}")
+        ax.set_xticks(range(len(quarters)), [f"{quarter} %" for quarter in quarters])
+        ax.set(title=title, xlabel="test users by training activity")
+        percent_axis(ax, "y")
+    axes[0, 0].set_ylabel("Recall@20, of the full table's")
+    axes[0, 0].legend(loc="best")
+    return fig
 
 
 def _follows_the_paper(record: RunRecord) -> bool:
