@@ -59,6 +59,8 @@ def test_beside_published_is_sorted_and_shows_ours_where_there_is_one():
     assert dots == [[5.0, 1], [6.0, 2]]
     widths = [np.ptp(segments.get_segments()[0][:, 0]) for segments in ax.collections]
     assert widths == pytest.approx([0, 0.4])
+    wide = table.assign(half_width=[2.0, np.nan, np.nan])
+    assert plots.beside_published({"t": wide}, "x").axes[0].get_xlim()[1] > 8.0  # the whole interval of BACO
 
 
 def paired_rows(*rows):

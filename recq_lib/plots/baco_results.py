@@ -28,7 +28,7 @@ def beside_published(tables: Mapping[str, pd.DataFrame], xlabel: str) -> Figure:
     for ax, (title, table) in zip(axes[0], tables.items(), strict=True):
         _draw_beside(ax, table.sort_values("published", na_position="first").reset_index(drop=True))
         ax.set(xlabel=xlabel, title=title)
-    axes[0, -1].legend(loc="lower right")
+    axes[0, 0].legend(loc="upper left")  # the best tables are at the top, to the right
     return fig
 
 
@@ -40,7 +40,8 @@ def _draw_beside(ax: Axes, rows: pd.DataFrame) -> None:
             ax.errorbar(entry["ours"], row, xerr=half, fmt="o", color=colour_of(entry["method"]), markersize=5)
     ax.plot([], [], "o", color=PALETTE["pink"], label="ours, 95 % interval over seeds")
     ax.set_yticks(range(len(rows)), rows["label"])
-    ax.set(xlim=(0, None), ylim=(-0.7, len(rows) - 0.3))
+    furthest = np.nanmax([rows["published"].max(), (rows["ours"] + rows["half_width"].fillna(0)).max()])
+    ax.set(xlim=(0, 1.05 * furthest), ylim=(-0.7, len(rows) - 0.3))  # room for the marker
 
 
 def beside_rows(records: Sequence[RunRecord], dataset: str, metric: str, *, any_protocol: bool = False) -> pd.DataFrame:
