@@ -53,10 +53,11 @@ def test_beside_published_is_sorted_and_shows_ours_where_there_is_one():
     ax, other = plots.beside_published({"t": table, "two of them": table.iloc[:2]}, "x").axes
     assert ax.get_title(loc="left") + ax.get_title() == "t" and len(other.get_yticks()) == 2
     assert [label.get_text() for label in ax.get_yticklabels()] == ["Random", "Leiden", "BACO"]
-    diamonds = [line.get_xydata()[0].tolist() for line in ax.get_lines() if line.get_marker() == "D"]
+    diamonds = [line.get_xydata()[0].tolist() for line in ax.get_lines() if line.get_marker() == "D" and len(line.get_xydata())]
     assert diamonds == [[3.0, 0], [5.5, 1], [6.3, 2]]
-    dots = [line.get_xydata()[0].tolist() for line in ax.get_lines() if line.get_marker() == "o" and len(line.get_xydata())]
-    assert dots == [[5.0, 1], [6.0, 2]]
+    dots = [line for line in ax.get_lines() if line.get_marker() == "o" and len(line.get_xydata())]
+    assert [dot.get_xydata()[0].tolist() for dot in dots] == [[5.0, 1], [6.0, 2]]
+    assert [dot.get_markerfacecolor() == "white" for dot in dots] == [True, False]  # one seed, several
     widths = [np.ptp(segments.get_segments()[0][:, 0]) for segments in ax.collections]
     assert widths == pytest.approx([0, 0.4])
     wide = table.assign(half_width=[2.0, np.nan, np.nan])
@@ -84,12 +85,15 @@ def test_lead_is_sorted_and_hollow_where_no_test_shows_it():
     assert [list(bar) for bar in bars] == [[3.5, 4.5], [-0.1, 0.5], [-1.7, -0.9]]
 
 
-def test_lead_in_words_names_what_is_not_beaten():
+def test_lead_in_words_counts_baselines_and_names_what_is_not_beaten():
     expected = (
-        "BACO is shown better than 1 of 3; shown worse than full table (-1.30 points); neither better nor worse than SCC (+0.20 points)."
+        "of 2 baselines with records BACO is shown better than 1; no difference shown to SCC (+0.20 points); "
+        "beside full table (-1.30 points): full table better."
     )
-    assert plots.lead_in_words(TESTS, "BACO") == expected
-    assert plots.lead_in_words(TESTS.iloc[1:2], "BACO") == "BACO is shown better than 1 of 1."
+    assert plots.lead_in_words(TESTS, "BACO", ["Random", "SCC", "LP"]) == expected
+    assert plots.lead_in_words(TESTS.iloc[1:2], "BACO", ["Random"]) == "of 1 baselines with records BACO is shown better than 1."
+    worse = plots.lead_in_words(TESTS.iloc[:1], "BACO", ["full table"])
+    assert worse == "of 1 baselines with records BACO is shown better than 0; shown worse than full table (-1.30 points)."
 
 
 def test_kept_beside_shows_ours_filled_and_published_hollow_in_one_colour():

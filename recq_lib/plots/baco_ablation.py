@@ -232,7 +232,7 @@ def size_curve(table: pd.DataFrame, full: np.ndarray, metric: str, title: str) -
 def activity(table: pd.DataFrame, elsewhere: Mapping[str, Mapping[int, float]], degrees: Sequence[str], metric: str) -> Figure:
     """Left: metric by quarter of training activity (rows of `by_activity`). Right: what is kept of the full table's.
 
-    elsewhere : name → {quarter: share kept}, drawn dotted on the right; degrees : training degrees of each quarter, as text
+    elsewhere : name → {quarter: share kept} on other data, drawn dotted on the right; degrees : ours of each quarter, as text
     """
     fig, (left, right) = figure("double", 3.8, ncols=2)
     names = list(dict.fromkeys(table["name"]))
@@ -247,12 +247,14 @@ def activity(table: pd.DataFrame, elsewhere: Mapping[str, Mapping[int, float]], 
     for (name, kept), colour in zip(elsewhere.items(), ("brown", "sky"), strict=False):
         right.plot(list(kept), list(kept.values()), "P:", color=PALETTE[colour], label=name)
     for ax in (left, right):
-        ax.set_xlabel("test users by training activity (training degree)")
+        ax.set_xlabel("test users by training activity")
         ax.yaxis.set_major_locator(_whole())
         percent_axis(ax, "y")
-        ax.set_xticks(range(len(QUARTERS)), [f"{q} %\n({d})" for q, d in zip(QUARTERS, degrees, strict=True)], fontsize=8)
+    left.set_xticks(range(len(QUARTERS)), [f"{q} %\n({d})" for q, d in zip(QUARTERS, degrees, strict=True)], fontsize=8)
+    right.set_xticks(range(len(QUARTERS)), [f"{q} %" for q in QUARTERS], fontsize=8)
+    left.set_xlabel("test users by training activity (training degree)\nbar: 95 % interval over seeds")
     left.set(ylabel=f"{metric} on test", title="Who is served how well")
-    right.set(ylabel="of the full table's", title="What is kept")
+    right.set(ylabel=f"{metric}, of the full table's", title="What is kept")
     _legend_below(fig, left, right)
     return fig
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,7 @@ from matplotlib.figure import Figure
 from recq_lib import published
 from recq_lib.data.loading import RESPLIT
 from recq_lib.plots.baco import colour_of
-from recq_lib.plotting import PALETTE, figure, percent_axis
+from recq_lib.plotting import figure, percent_axis
 from recq_lib.records import RunRecord
 from recq_lib.report import protocol_of
 from recq_lib.statistics import mean_interval
@@ -28,20 +29,23 @@ def beside_published(tables: Mapping[str, pd.DataFrame], xlabel: str) -> Figure:
     for ax, (title, table) in zip(axes[0], tables.items(), strict=True):
         _draw_beside(ax, table.sort_values("published", na_position="first").reset_index(drop=True))
         ax.set(xlabel=xlabel, title=title)
-    axes[0, 0].legend(loc="upper left")  # the best tables are at the top, to the right
+    axes[0, 0].legend(loc="upper left", ncols=3, columnspacing=1.2, handletextpad=0.3, fontsize=7.5)
     return fig
 
 
 def _draw_beside(ax: Axes, rows: pd.DataFrame) -> None:
+    """Hollow: one seed, so no interval."""
     for row, entry in rows.iterrows():
-        ax.plot(entry["published"], row, "D", color="none", markeredgecolor="#222222", markersize=5, label="published" if row == 0 else "_")
+        ax.plot(entry["published"], row, "D", color="none", markeredgecolor="#222222", markersize=5)
         if np.isfinite(entry["ours"]):
-            half = entry["half_width"] if np.isfinite(entry["half_width"]) else 0.0
-            ax.errorbar(entry["ours"], row, xerr=half, fmt="o", color=colour_of(entry["method"]), markersize=5)
-    ax.plot([], [], "o", color=PALETTE["pink"], label="ours, 95 % interval over seeds")
+            colour, half = colour_of(entry["method"]), entry["half_width"]
+            one_seed = {"xerr": 0.0, "markerfacecolor": "white"}
+            ax.errorbar(entry["ours"], row, fmt="o", color=colour, markersize=5, **({"xerr": half} if np.isfinite(half) else one_seed))
+    for marker, face, label in (("D", "none", "published"), ("o", "#222222", "ours, 95 % over seeds"), ("o", "white", "one seed")):
+        ax.plot([], [], marker, markerfacecolor=face, markeredgecolor="#222222", color="none", markersize=5, label=label)
     ax.set_yticks(range(len(rows)), rows["label"])
     furthest = np.nanmax([rows["published"].max(), (rows["ours"] + rows["half_width"].fillna(0)).max()])
-    ax.set(xlim=(0, 1.05 * furthest), ylim=(-0.7, len(rows) - 0.3))  # room for the marker
+    ax.set(xlim=(0, 1.05 * furthest), ylim=(-0.7, len(rows) + 0.5))  # room for the furthest mark and for the legend
 
 
 def beside_rows(records: Sequence[RunRecord], dataset: str, metric: str, *, any_protocol: bool = False) -> pd.DataFrame:
@@ -108,13 +112,17 @@ def lead(tests: pd.DataFrame, reference: str, title: str) -> Figure:
     return fig
 
 
-def lead_in_words(tests: pd.DataFrame, reference: str) -> str:
-    """Rows of `lead` as sentences: over how many a lead is shown, over which it is not."""
-    ahead = tests["verdict"] == f"{reference} better"
-    behind = ~ahead & tests["verdict"].str.endswith("better")
-    words = [f"{reference} is shown better than {ahead.sum()} of {len(tests)}"]
-    for group, what in ((behind, "shown worse than"), (~ahead & ~behind, "neither better nor worse than")):
+def lead_in_words(tests: pd.DataFrame, reference: str, baselines: Sequence[str]) -> str:
+    """Rows of `lead` in words: over how many of the `baselines` a lead is shown, over which it is not, and how the other rows end."""
+    among, others = tests[tests["other"].isin(baselines)], tests[~tests["other"].isin(baselines)]
+    shown, behind = among["verdict"] == f"{reference} better", among["verdict"] == among["other"] + " better"
+    words = [f"of {len(among)} baselines with records {reference} is shown better than {shown.sum()}"]
+    for group, what in ((behind, "shown worse than"), (~shown & ~behind, "no difference shown to")):
         if group.any():
-            others = (f"{row.other} ({row.mean_difference:+.2f} points)" for row in tests[group].itertuples())
-            words.append(f"{what} {', '.join(others)}")
+            words.append(f"{what} {', '.join(_with_points(row) for row in among[group].itertuples())}")
+    words += [f"beside {_with_points(row)}: {row.verdict}" for row in others.itertuples()]
     return "; ".join(words) + "."
+
+
+def _with_points(row: Any) -> str:
+    return f"{row.other} ({row.mean_difference:+.2f} points)"

@@ -170,7 +170,8 @@ def accuracy(table: pd.DataFrame, metric: str, title: str, colour: Callable[[str
     for row, name in enumerate(means.index):
         _dots(ax, row, table.loc[table["method"] == name, metric].to_numpy(), colour(name))
     ax.set_yticks(range(len(means)), [title_of(name) for name in means.index])
-    ax.set(xlabel=f"{METRIC_TITLES.get(metric, metric)} on test\nrings: seeds; bar: 95 % interval over seeds", title=title)
+    seeds = "rings: seeds; bar: 95 % interval over seeds" if table.groupby("method").size().max() > 1 else "one seed each"
+    ax.set(xlabel=f"{METRIC_TITLES.get(metric, metric)} on test\n{seeds}", title=title)
     ax.set(xlim=(0, 1.16 * ax.dataLim.x1), ylim=(-0.6, len(means) - 0.4))
     ax.grid(axis="y", visible=False)
     percent_axis(ax, "x")
