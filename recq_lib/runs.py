@@ -15,6 +15,7 @@ from recq_lib.config import TrainConfig
 from recq_lib.data.interactions import Interactions
 from recq_lib.errors import ConfigError, RecordError
 from recq_lib.evaluation import Evaluation
+from recq_lib.keys import key_params
 from recq_lib.model import Recommender
 from recq_lib.results import RunRecord, RunSpec
 from recq_lib.training import FitResult, Trainer, final_evaluation, fit
@@ -55,7 +56,7 @@ def identity_of(plan: Plan) -> tuple[int, dict]:
     if registry.method(plan.method).kind == "closed_form":
         return 0, {"ks": list(plan.config.ks)}
     config = registry.resolve(plan.method, plan.config)
-    return config.seed, config.params()
+    return config.seed, key_params(plan.method, config, registry.method(plan.method).options)
 
 
 def spec_of(plan: Plan, data: Interactions) -> RunSpec:
