@@ -102,7 +102,7 @@ parse() {
 
 holds_packages() { # does the Python $1 hold every package in a usable version? With a second argument, say what is wrong
     local answer status=0
-    answer=$(cd "$root" && PYTHONPATH="$root" "$1" -m recq_lib.environment 2>&1) || status=1
+    answer=$(cd "$root" && PYTHONPATH="$root" "$1" -m recq_lib.companion.environment 2>&1) || status=1
     if [ $status -ne 0 ] && [ $# -gt 1 ]; then printf '%s\n' "$answer" | sed 's/^/  /' >&2; fi
     return $status
 }
@@ -217,7 +217,7 @@ run_tests() {
         "$py" -m pytest tests -ra -n 2 --dist loadscope || failed+=(tests)
 
     if compgen -G 'notebooks/*.ipynb' >/dev/null; then
-        "$py" -m recq_lib.runner facts --jobs 2 || failed+=(notebooks)
+        "$py" -m recq_lib.companion.runner facts --jobs 2 || failed+=(notebooks)
     fi
 
     if [ ${#failed[@]} -gt 0 ]; then
@@ -233,7 +233,7 @@ choose_environment
 export PYTHONPATH="$root${PYTHONPATH:+:$PYTHONPATH}"
 export PATH="$(dirname "$py"):$PATH"
 case "$command" in
-    run) exec "$py" -m recq_lib.runner run ${runner_args[@]+"${runner_args[@]}"} ;;
+    run) exec "$py" -m recq_lib.companion.runner run ${runner_args[@]+"${runner_args[@]}"} ;;
     test) run_tests ;;
     lab) exec "$py" -m jupyterlab notebooks ;;
 esac

@@ -2,6 +2,6 @@
 
 import sys
 
-from recq_lib.cli import main
+from recq_lib.cli.main import main
 
 sys.exit(main())

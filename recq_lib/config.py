@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from recq_lib.errors import ConfigError, one_of
-from recq_lib.sampling import CONVENTIONS, NEGATIVES
+from recq_lib.training.sampling import CONVENTIONS, NEGATIVES
 
 READOUTS = ("mean", "concat", "last")
 OPTION = "option."  # how a record names a method's own settings

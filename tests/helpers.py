@@ -10,9 +10,9 @@ import torch
 
 from recq_lib.config import protocol
 from recq_lib.data.interactions import Interactions
-from recq_lib.records import RunRecord, RunSpec
-from recq_lib.registry import resolve
-from recq_lib.training import fit
+from recq_lib.runs.records import RunRecord, RunSpec
+from recq_lib.runs.registry import resolve
+from recq_lib.training.trainer import fit
 
 
 def random_interactions(n_users=40, n_items=30, n_pairs=300, seed=0, *, val=0, test=60, name="random") -> Interactions:

@@ -10,7 +10,6 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-from recq_lib import paths
 from recq_lib.data import readers
 from recq_lib.data.catalogue import CATALOGUE, DatasetCard, verify_file
 from recq_lib.data.containers import read_npz, read_tensor, write_npz
@@ -20,6 +19,7 @@ from recq_lib.data.interactions import Interactions
 from recq_lib.data.splits import EIGHTY_TEN_TEN, per_user_split, random_split
 from recq_lib.data.synthetic import generate, scaled
 from recq_lib.errors import ConfigError, DataError, DownloadError, one_of
+from recq_lib.io import paths
 
 PROFILES = ("smoke", "quick", "paper")
 SYNTHETIC = ("synthetic", "synthetic-smoke", "synthetic-tiny")

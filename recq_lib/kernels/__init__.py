@@ -1,0 +1,1 @@
+"""Compiled loops (numba), each with its NumPy meaning in its docstring; arrays in, arrays out. Imports errors alone."""

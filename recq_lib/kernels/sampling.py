@@ -1,4 +1,4 @@
-"""One pass over an epoch's triples on the CPU; bit-identical to the torch path in `recq_lib/sampling.py`, which runs on any device."""
+"""One pass over an epoch's triples on the CPU; bit-identical to the torch path in `training/sampling.py`, which runs on any device."""
 
 from __future__ import annotations
 

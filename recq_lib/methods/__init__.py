@@ -1,1 +1,1 @@
-"""Builders of the methods, a file per family; `recq_lib.registry` holds them by name."""
+"""Builders of the methods, a file per family; `recq_lib.runs.registry` holds them by name."""

@@ -10,12 +10,12 @@ import torch
 from recq_lib.config import TrainConfig
 from recq_lib.data.interactions import Interactions
 from recq_lib.errors import one_of
-from recq_lib.methods.core import TEACHER_OPTIONS, Method, full_precision, full_table, own_generator, recommender
-from recq_lib.model import Recommender
-from recq_lib.ngcf import NGCF, SideBySide
-from recq_lib.papers.hq_training import HessianAware, post_training
-from recq_lib.readouts import MeanPool
-from recq_lib.tables import FullTable
+from recq_lib.papers.hq_gnn.training import HessianAware, post_training
+from recq_lib.parts.method import TEACHER_OPTIONS, Method, full_precision, full_table, own_generator, recommender
+from recq_lib.parts.model import Recommender
+from recq_lib.parts.ngcf import NGCF, SideBySide
+from recq_lib.parts.readouts import MeanPool
+from recq_lib.parts.tables import FullTable
 
 _ENCODERS = ("lightgcn", "ngcf")
 _ENCODER = {"encoder": "lightgcn", "dropout": 0.1}  # dropout: NGCF only

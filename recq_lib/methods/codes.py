@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from recq_lib.annealing import Schedule
-from recq_lib.baselines.bgch import DispersedLightGCN, NoisyViews, ProjectedSign
-from recq_lib.baselines.binary import ContinuedTanh, GuidedHash, GumbelBits, LinkEntropy, RandomHyperplanes
+from recq_lib.baselines.binary.bgch import DispersedLightGCN, NoisyViews, ProjectedSign
+from recq_lib.baselines.binary.bigear import InferenceDistillation, top_lists
+from recq_lib.baselines.binary.readouts import ContinuedTanh, GuidedHash, GumbelBits, LinkEntropy, RandomHyperplanes
 from recq_lib.config import TrainConfig
 from recq_lib.data.interactions import Interactions
-from recq_lib.methods.core import SCHEDULE_OPTIONS, TEACHER_OPTIONS, Method, full_precision, own_generator, recommender
-from recq_lib.model import Recommender
-from recq_lib.papers.bigear import InferenceDistillation, top_lists
 from recq_lib.papers.l2q_gcn import AnnealedSign, LayerwiseSign
+from recq_lib.parts.annealing import Schedule
+from recq_lib.parts.method import SCHEDULE_OPTIONS, TEACHER_OPTIONS, Method, full_precision, own_generator, recommender
+from recq_lib.parts.model import Recommender
 
 _SIGN = {"estimator": "identity", "scaler": "alpha", "weighted": True, "layers": "all"}
 _WARM = {"warm_start": False} | TEACHER_OPTIONS

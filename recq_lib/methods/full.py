@@ -5,11 +5,11 @@ from __future__ import annotations
 from recq_lib.baselines import simple
 from recq_lib.config import TrainConfig
 from recq_lib.data.interactions import Interactions
-from recq_lib.encoders import NoPropagation
-from recq_lib.graph import Graph
-from recq_lib.methods.core import Method, full_table, recommender
-from recq_lib.model import Recommender
-from recq_lib.readouts import Concat, LastLayer, MeanPool
+from recq_lib.graph.adjacency import Graph
+from recq_lib.parts.encoders import NoPropagation
+from recq_lib.parts.method import Method, full_table, recommender
+from recq_lib.parts.model import Recommender
+from recq_lib.parts.readouts import Concat, LastLayer, MeanPool
 
 READOUTS = {"mean": MeanPool, "concat": Concat, "last": LastLayer}
 

@@ -15,20 +15,20 @@ import numpy as np
 import torch
 from torch import nn
 
-from recq_lib import sharing_store
-from recq_lib.baselines import coclustering, communities, hashing, propagated
-from recq_lib.baselines.cce import CCETable
-from recq_lib.baselines.legcf import ComposedTable, ExtendedLightGCN, metis_assignment
+from recq_lib.baselines.sharing import coclustering, communities, hashing, propagated
+from recq_lib.baselines.sharing.cce import CCETable
+from recq_lib.baselines.sharing.legcf import ComposedTable, ExtendedLightGCN, metis_assignment
 from recq_lib.config import TrainConfig
 from recq_lib.data.interactions import Interactions
 from recq_lib.errors import ConfigError, one_of
-from recq_lib.methods.core import Method, recommender
 from recq_lib.methods.full import READOUTS
-from recq_lib.model import Recommender
-from recq_lib.papers.baco import Clustering, cluster, node_weights
-from recq_lib.papers.baco_search import search_gamma
-from recq_lib.sharing import Sharing
-from recq_lib.tables import SharedTable
+from recq_lib.papers.baco.clustering import Clustering, cluster, node_weights
+from recq_lib.papers.baco.gamma_search import search_gamma
+from recq_lib.parts import sharing_store
+from recq_lib.parts.method import Method, recommender
+from recq_lib.parts.model import Recommender
+from recq_lib.parts.sharing import Sharing
+from recq_lib.parts.tables import SharedTable
 
 Sharer = Callable[[Interactions, TrainConfig], Sharing]
 _SIZE = {"ratio": 0.0}  # 0: GraphHash's rows at resolution 200

@@ -17,12 +17,12 @@ from functools import partial
 import torch
 from torch import nn
 
-from recq_lib.annealing import Schedule
-from recq_lib.codes import BitCodes
+from recq_lib.codes.packed import BitCodes
 from recq_lib.errors import ConfigError, one_of
-from recq_lib.estimators import ESTIMATORS
-from recq_lib.model import Recommender
-from recq_lib.readouts import layer_weights
+from recq_lib.parts.annealing import Schedule
+from recq_lib.parts.estimators import ESTIMATORS
+from recq_lib.parts.model import Recommender
+from recq_lib.parts.readouts import layer_weights
 
 LAYERS = ("all", "last", "mean")
 SCALERS = ("alpha", "constant")

@@ -1,0 +1,1 @@
+"""One-bit codes of other papers, on the same encoder and protocol."""

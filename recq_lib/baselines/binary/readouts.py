@@ -1,0 +1,165 @@
+"""Binary-code baselines of L²Q-GCN's papers as readouts, all on the same LightGCN encoder, losses and protocol.
+
+The originals differ in encoder, loss and data; what is compared here is how each turns vectors into codes. Unless said otherwise the
+coded vector is LightGCN's (the mean over layers), one code of d bits per node, without scalers, and the codes are ±√(10/d): CIGAR's
+official code multiplies its scores by 10/d, without which BPR saturates.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from recq_lib.errors import ConfigError
+from recq_lib.parts.annealing import Schedule
+from recq_lib.parts.estimators import sign
+from recq_lib.parts.pair_scores import pair_scores
+from recq_lib.parts.readouts import Concat
+
+if TYPE_CHECKING:
+    from recq_lib.parts.model import Recommender
+    from recq_lib.training.trainer import Batch
+
+
+class UnitCodes(nn.Module):
+    """√(10/d)·sign(mean of layers), [R, d]; subclasses train with something smoother and are always evaluated with this."""
+
+    def forward(self, layers: torch.Tensor, rows: torch.Tensor | None = None) -> torch.Tensor:
+        x = layers.mean(dim=0)
+        codes = self.relaxed(x) if self.training else sign(x)
+        return codes * (10 / x.shape[1]) ** 0.5
+
+    def relaxed(self, x: torch.Tensor) -> torch.Tensor:
+        return sign(x)
+
+    def n_bytes(self, n_nodes: int, dim: int, n_layers: int) -> int:
+        """Bytes stored for search: d bits per node, padded to 64."""
+        return n_nodes * 8 * -(-dim // 64)
+
+
+class ContinuedTanh(UnitCodes):
+    """tanh(βx) with a slope β that grows, so that training ends near sign(x).
+
+    HashNet (Cao et al., ICCV 2017) doubles β from stage to stage; HashRec, the hashing part of CIGAR (Kang & McAuley, CIKM 2019; official
+    code), takes β = √(1 + 10e) at epoch e. `schedule` gives 1/β. HashNet's weighted likelihood and CIGAR's re-ranking are left out.
+    """
+
+    def __init__(self, schedule: Schedule) -> None:
+        super().__init__()
+        self.schedule, self.slope = schedule, 1 / schedule(0, 1)
+
+    def begin_epoch(self, epoch: int, epochs: int) -> None:
+        self.slope = 1 / self.schedule(epoch, epochs)
+
+    def relaxed(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.tanh(self.slope * x)
+
+    def extra_repr(self) -> str:
+        return repr(self.schedule)
+
+
+class GumbelBits(UnitCodes):
+    """GumbelRec: each bit is drawn from a two-way Gumbel-softmax with logit x and temperature τ; hard draws forward, soft gradient back.
+
+    The difference of two Gumbel variables is logistic, so one draw per bit does. `schedule` gives τ. Codes at test are sign(x), the more
+    likely value. The name is known from BiGeaR's tables; the method is the standard construction (Jang et al., ICLR 2017). `gain`
+    multiplies the logits: untouched, embeddings of size 0.1 drown in noise of standard deviation 1.8 (ours).
+    """
+
+    def __init__(self, schedule: Schedule, gain: float = 10.0) -> None:
+        super().__init__()
+        self.schedule, self.temperature, self.gain = schedule, schedule(0, 1), gain
+
+    def begin_epoch(self, epoch: int, epochs: int) -> None:
+        self.temperature = self.schedule(epoch, epochs)
+
+    def relaxed(self, x: torch.Tensor) -> torch.Tensor:
+        tiny = torch.finfo(x.dtype).tiny
+        uniform = torch.rand_like(x).clamp(tiny, 1 - torch.finfo(x.dtype).eps)
+        logits = self.gain * x + torch.log(uniform) - torch.log1p(-uniform)
+        soft = torch.tanh(logits / (2 * self.temperature))  # 2·σ(logits/τ) - 1
+        return soft + (sign(logits) - soft).detach()
+
+    def extra_repr(self) -> str:
+        return f"{self.schedule}, gain={self.gain}"
+
+
+class GuidedHash(UnitCodes):
+    """HashGNN's hash layer (Tan et al., WWW 2020; official code): a dense layer, tanh, then sign with the straight-through gradient.
+
+    Guidance: while training, a node is given by its code with probability β, else by its tanh values; `schedule` lets β grow. Here one
+    draw serves a node for a whole batch. `soft` (HashGNN_s) keeps the mixture at search, with the last β: its vectors are float32, so
+    nothing is compressed. The GraphSAGE encoder is replaced by the common one.
+    """
+
+    def __init__(self, dim: int, schedule: Schedule, *, soft: bool = False, generator: torch.Generator | None = None) -> None:
+        super().__init__()
+        self.schedule, self.soft = schedule, soft
+        self.weight = nn.Parameter(torch.randn(dim, dim, generator=generator) / dim**0.5)
+        self.bias = nn.Parameter(torch.zeros(dim))
+        self.register_buffer("probability", torch.tensor(float(schedule(0, 1))))  # of the best epoch, when its parameters are restored
+
+    def begin_epoch(self, epoch: int, epochs: int) -> None:
+        self.probability.fill_(self.schedule(epoch, epochs))
+
+    def forward(self, layers: torch.Tensor, rows: torch.Tensor | None = None) -> torch.Tensor:
+        x = torch.tanh(layers.mean(dim=0) @ self.weight + self.bias)
+        codes = sign(x)
+        if self.training or self.soft:
+            # evaluation may not depend on torch's random state, so its draw has its own
+            generator = None if self.training else torch.Generator(x.device).manual_seed(0)
+            coded = torch.rand(x.shape[0], 1, device=x.device, generator=generator) < self.probability
+            codes = torch.where(coded, codes, x)
+        return codes * (10 / x.shape[1]) ** 0.5
+
+    def n_bytes(self, n_nodes: int, dim: int, n_layers: int) -> int:
+        return 4 * n_nodes * dim if self.soft else super().n_bytes(n_nodes, dim, n_layers)
+
+    def extra_repr(self) -> str:
+        return f"soft={self.soft}, {self.schedule}"
+
+
+class LinkEntropy(nn.Module):
+    """weight · mean of softplus(-y⁺) + softplus(y⁻): cross-entropy of observed and unobserved links, beside BPR.
+
+    On the stored vectors (HashGNN) or on layer 0 (`layer0`, BGCH).
+    """
+
+    def __init__(self, weight: float, *, layer0: bool = False) -> None:
+        super().__init__()
+        self.weight, self.layer0 = weight, layer0
+
+    def nodes(self, users: torch.Tensor) -> torch.Tensor:
+        return users[:0]
+
+    def forward(self, model: Recommender, batch: Batch) -> torch.Tensor:
+        u, p, n = batch.at(batch.users), batch.at_items(batch.positives), batch.at_items(batch.negatives)
+        z = batch.layers[0] if self.layer0 else batch.vectors
+        positive, negative = pair_scores(z, torch.cat([u, u]), torch.cat([p, n])).chunk(2)
+        return self.weight * (F.softplus(-positive) + F.softplus(negative)).mean()
+
+    def extra_repr(self) -> str:
+        return f"{self.weight}, layer0={self.layer0}"
+
+
+class RandomHyperplanes(nn.Module):
+    """LSH codes of a trained model: √(10/bits)·sign(z·W), W Gaussian and fixed (Charikar, STOC 2002); z is its `Concat` readout."""
+
+    def __init__(self, width: int, bits: int, *, generator: torch.Generator | None = None) -> None:
+        super().__init__()
+        if bits < 1:
+            raise ConfigError(f"LSH with {bits} bits has no code; give at least 1")
+        self.inner, self.bits = Concat(), bits
+        self.register_buffer("planes", torch.randn(width, bits, generator=generator))
+
+    def forward(self, layers: torch.Tensor, rows: torch.Tensor | None = None) -> torch.Tensor:
+        return sign(self.inner(layers) @ self.planes) * (10 / self.bits) ** 0.5
+
+    def n_bytes(self, n_nodes: int, dim: int, n_layers: int) -> int:
+        return n_nodes * 8 * -(-self.bits // 64)
+
+    def extra_repr(self) -> str:
+        return f"bits={self.bits}"

@@ -1,0 +1,163 @@
+"""Community detection as a way to share rows: GraphHash (Louvain), DoubleGraphHash, Leiden, infomap and BRIM.
+
+Communities hold users and items together; each side of a community is a row of that side's codebook. A node without train
+interactions has a row to itself. Those that spread labels are in `propagated.py`, those from co-clustering in `coclustering.py`.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+
+import numpy as np
+import scipy.sparse as sp
+
+from recq_lib.baselines.sharing.grouping import SEED, Grouping, Stopwatch, degrees, number, sharing_of, whole
+from recq_lib.baselines.sharing.hashing import universal_hash
+from recq_lib.data.interactions import Interactions
+from recq_lib.errors import ConfigError
+from recq_lib.parts.sharing import Sharing
+
+RESOLUTION = 200.0  # of GraphHash, on every dataset: BACO's budgets are the rows that it gives
+
+
+# ---- modularity by moving and merging ----------------------------------------------------------------------------------------
+
+
+def louvain(data: Interactions, resolution: float = RESOLUTION) -> Grouping:
+    """GraphHash (Wu et al., 2024): Louvain communities under bipartite modularity, larger `resolution` for more rows.
+
+    scikit-network's Louvain with modularity "dugue" and nodes in the order of their ids, as the official code; no randomness.
+    Beauty at 200: 4,154 + 4,113 rows. Raises `DataError` without interactions, `ConfigError` for a resolution below 0.
+    """
+    from sknetwork.clustering import Louvain
+
+    resolution, watch, _ = number("resolution", resolution, 0), Stopwatch(), degrees(data)
+    found = Louvain(resolution=resolution, modularity="dugue", shuffle_nodes=False, tol_optimization=1e-3, tol_aggregation=1e-3)
+    sharing = _split_communities(found.fit(data.train, force_bipartite=True))
+    return Grouping("louvain", sharing, watch.seconds, {"resolution": resolution})
+
+
+def leiden(data: Interactions, resolution: float = 201.0, *, seed: int = 1) -> Grouping:
+    """Leiden (Traag et al., 2019): Louvain with communities refined before they are merged; otherwise as `louvain`.
+
+    The paper's resolutions are 201 (Beauty), 197 (Gowalla), 198 (Yelp2018, Amazon-Book). scikit-network refines with C's `rand`,
+    which its `random_state` does not reach, so `seed` ≥ 1 goes to `srand`; an unseeded process has 1, hence the official code. The
+    draws are those of the platform's C library: equal seeds agree on one platform only, and not while another thread calls `rand`.
+    Beauty with glibc and seed 1: 4,155 + 4,113 rows.
+    """
+    from sknetwork.clustering import Leiden
+
+    resolution, seed, watch, _ = number("resolution", resolution, 0), whole("seed", seed, 1, 2**32 - 1), Stopwatch(), degrees(data)
+    found = Leiden(resolution=resolution, modularity="dugue", shuffle_nodes=False, tol_optimization=1e-3, tol_aggregation=1e-3)
+    ctypes.CDLL("ucrtbase" if os.name == "nt" else None).srand(ctypes.c_uint(seed))
+    sharing = _split_communities(found.fit(data.train, force_bipartite=True))
+    return Grouping("leiden", sharing, watch.seconds, {"resolution": resolution, "seed": seed})
+
+
+def _split_communities(found) -> Sharing:
+    return sharing_of(found.labels_row_, found.labels_col_)
+
+
+def double_graph_hash(data: Interactions, resolution: float = RESOLUTION, *, seed: int = SEED) -> Grouping:
+    """DoubleGraphHash (Wu et al., 2024): a node's vector is the sum of its community's row and of one its id is hashed to.
+
+    Both are rows of one codebook per side, of the size that `louvain` gives, so it has one more index per node than `louvain`
+    (BACO's code counts it as a parameter). The hash is `hashing.universal_hash`, drawn from `seed` for each side.
+    """
+    watch, seed = Stopwatch(), whole("seed", seed, 0)
+    first, rng = louvain(data, resolution).sharing, np.random.default_rng(seed)
+    users, items = (
+        np.column_stack([universal_hash(np.arange(rows.shape[0]), n_rows, rng), rows[:, 0]])
+        for rows, n_rows in ((first.users, first.n_user_rows), (first.items, first.n_item_rows))
+    )
+    sharing = Sharing(users, items, first.n_user_rows, first.n_item_rows, "sum")
+    return Grouping("double_graph_hash", sharing, watch.seconds, {"resolution": float(resolution), "seed": seed})
+
+
+# ---- random walks ------------------------------------------------------------------------------------------------------------
+
+
+def infomap(data: Interactions, *, seed: int = SEED, trials: int = 1) -> Grouping:
+    """infomap (Rosvall & Bergstrom, 2008): communities that shorten the description of a random walk.
+
+    The package `infomap` on the bipartite network, two levels; the best of `trials`. The number of communities follows from the
+    graph, it cannot be set. Raises `ConfigError` if the package is missing.
+    """
+    try:
+        from infomap import Infomap
+    except ImportError as error:
+        raise ConfigError("infomap needs the package infomap, which is not installed; run: pip install infomap") from error
+    seed, trials, watch, _ = whole("seed", seed, 1, 2**31 - 1), whole("trials", trials, 1), Stopwatch(), degrees(data)
+    network = Infomap(seed=seed, num_trials=trials, two_level=True, silent=True)
+    network.bipartite_start_id = data.n_users
+    users, items = data.pairs("train")
+    network.add_links(np.column_stack([users, items.astype(np.int64) + data.n_users]))
+    modules = network.run().modules()
+    labels = np.full(data.n_nodes, -1, np.int64)
+    labels[np.fromiter(modules.keys(), np.int64, len(modules))] = np.fromiter(modules.values(), np.int64, len(modules))
+    sharing = sharing_of(*np.split(labels, [data.n_users]))
+    return Grouping("infomap", sharing, watch.seconds, {"seed": seed, "trials": trials})
+
+
+# ---- modularity by alternating assignments -----------------------------------------------------------------------------------
+
+
+def brim(data: Interactions, *, seed: int = SEED, resolution: float = 1.0, tolerance: float = 1e-4, iterations: int = 1000) -> Grouping:
+    """BRIM (Barber, 2007): users take the best community given the items', then items given the users', and so on.
+
+        Q = 1/|E| Σ_uv B̃_uv·[l_u = l_v],   B̃ = B - d_u d_vᵀ/|E|
+
+    It starts from Louvain communities at `resolution` (nodes visited in an order drawn from `seed`) and ends when Q gains no more than
+    `tolerance`; communities may die out, none is born. `objective` is Q at the start and after each round. B̃ is never formed:
+    a community without neighbours only costs d_u·D_k/|E|, so the cheapest of all is the only other candidate. Of equal communities
+    the present one wins, then the lower number. The start is ours; CONDOR takes Louvain communities of the same graph as if it had
+    one kind of node. Raises as `louvain`.
+    """
+    from sknetwork.clustering import Louvain
+
+    seed, resolution, watch = whole("seed", seed, 0), number("resolution", resolution, 0), Stopwatch()
+    tolerance, iterations = number("tolerance", tolerance, 0), whole("iterations", iterations, 1)
+    user_degree, item_degree = degrees(data)
+    start = Louvain(resolution=resolution, modularity="dugue", shuffle_nodes=True, random_state=seed % 2**32)
+    start.fit(data.train, force_bipartite=True)
+    users, items = start.labels_row_.astype(np.int64), start.labels_col_.astype(np.int64)
+    n_labels, backward = int(max(users.max(), items.max())) + 1, data.train.T.tocsr()
+    history = [barber_modularity(data, users, items)]
+    for _ in range(iterations):
+        users = _best_communities(data.train, user_degree, items, item_degree, users, n_labels)
+        items = _best_communities(backward, item_degree, users, user_degree, items, n_labels)
+        history.append(barber_modularity(data, users, items))
+        if history[-1] - history[-2] <= tolerance:
+            break
+    sharing = sharing_of(np.where(user_degree > 0, users, -1), np.where(item_degree > 0, items, -1))
+    settings = {"seed": seed, "resolution": resolution, "tolerance": tolerance, "iterations": len(history) - 1}
+    return Grouping("brim", sharing, watch.seconds, settings, objective=tuple(history))
+
+
+def barber_modularity(data: Interactions, users: np.ndarray, items: np.ndarray) -> float:
+    """Q of `brim` for labels of users [n_users] and items [n_items] (whole numbers ≥ 0), float64."""
+    user_degree, item_degree = degrees(data)
+    n_labels = int(max(users.max(), items.max())) + 1
+    volumes = [np.bincount(labels, degree, n_labels) for labels, degree in ((users, user_degree), (items, item_degree))]
+    row, column = data.pairs("train")
+    return float(np.mean(users[row] == items[column]) - (volumes[0] / row.size) @ (volumes[1] / row.size))
+
+
+def _best_communities(
+    matrix: sp.csr_matrix, own: np.ndarray, labels: np.ndarray, degree: np.ndarray, present: np.ndarray, n_labels: int
+) -> np.ndarray:
+    """Best label [n] of every row of `matrix` [n, m], given the labels and degrees [m] of the other side and the rows' degrees `own`."""
+    volume = np.bincount(labels, degree, n_labels) / degree.sum()
+    membership = sp.csr_matrix((np.ones(labels.size), labels, np.arange(labels.size + 1)), shape=(labels.size, n_labels))
+    tally = (matrix.astype(np.float64) @ membership).tocsr()
+    row = np.repeat(np.arange(own.size), np.diff(tally.indptr))
+    cheapest = np.full(own.size, volume.argmin())
+    # the candidates of each row: its neighbours' labels, the cheapest label, the present one
+    rows = np.concatenate([row, np.arange(own.size), np.arange(own.size)])
+    candidates = np.concatenate([tally.indices, cheapest, present])
+    extra = [np.asarray(tally[np.arange(own.size), label]).ravel() for label in (cheapest, present)]
+    score = np.concatenate([tally.data, *extra]) - own[rows] * volume[candidates]
+    order = np.lexsort((candidates, candidates != present[rows], -score, rows))
+    first = np.flatnonzero(np.diff(rows[order], prepend=-1))
+    return candidates[order][first].astype(np.int64)

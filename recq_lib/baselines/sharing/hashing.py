@@ -1,0 +1,187 @@
+"""Hashing baselines of BACO: which codebook rows a user or an item gets without looking at the graph's communities.
+
+Each function takes the numbers of rows of both sides (GraphHash's, in BACO's protocol) and returns a `Sharing`. Sources: official BACO and
+GraphHash codes, unless a line says otherwise. Common differences, ours:
+
+- ids are renumbered by a seeded permutation where the codes take `id mod K`: their ids are arbitrary, ours can follow popularity or time;
+- hash functions have the prime 2^61 - 1 and exact arithmetic. The codes draw a 60-bit prime per function, and the product a·id overflows;
+- everything follows `seed`, and ids of equal degree are taken in ascending order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import scipy.sparse as sp
+
+from recq_lib.data.interactions import Interactions
+from recq_lib.errors import ConfigError
+from recq_lib.parts.sharing import Sharing
+
+PRIME = 2**61 - 1  # Mersenne, above every id
+PRIVATE = 0.5  # share of the rows that frequency and hybrid hashing give to single ids (official codes, "cutoff")
+
+
+# ---- hash functions ---------------------------------------------------------------------------------------------------------
+
+
+def universal_hash(ids: np.ndarray, n_rows: int, rng: np.random.Generator) -> np.ndarray:
+    """((a·id + b) mod p) mod K, p = 2^61 - 1, a in [1, p) and b in [0, p) drawn from `rng` (Carter & Wegman, JCSS 1979).
+
+    Parameters
+    ----------
+    ids : whole numbers in [0, p), any shape
+    n_rows : K, at least 1
+
+    Returns
+    -------
+    int64 in [0, K), of the shape of `ids`. Raises `ConfigError` for other ids or K < 1.
+    """
+    ids = np.asarray(ids)
+    if ids.dtype.kind not in "iu" or (ids.size and not 0 <= ids.min() <= ids.max() < PRIME):
+        raise ConfigError(f"ids are {ids.dtype} from {ids.min()} to {ids.max()}, but must be whole numbers in [0, 2^61 - 1)")
+    _rows("n_rows", n_rows)
+    a, b = int(rng.integers(1, PRIME)), int(rng.integers(0, PRIME))
+    exact = ids.astype(object)  # Python integers: a·id has up to 122 bits
+    return ((a * exact + b) % PRIME % int(n_rows)).astype(np.int64)
+
+
+# ---- one row per node -------------------------------------------------------------------------------------------------------
+
+
+def random_hash(data: Interactions, n_user_rows: int, n_item_rows: int, *, seed: int = 0) -> Sharing:
+    """Row = π(id) mod K, π a seeded permutation of the side's ids: rows differ by at most one in their number of nodes.
+
+    Arguments of this and the next functions: `n_user_rows` and `n_item_rows`, K of each side, from 1 to the side's number of ids.
+    Raises `ConfigError` otherwise, or for a seed that is not a whole number ≥ 0.
+    """
+    return _per_side(data, n_user_rows, n_item_rows, seed, lambda degree, n_rows, rng: rng.permutation(degree.size) % n_rows, "mean")
+
+
+def frequency_hash(data: Interactions, n_user_rows: int, n_item_rows: int, *, seed: int = 0) -> Sharing:
+    """floor(K/2) ids of highest training degree have a row of their own, the last ones; the others share the rest by π(id) mod.
+
+    (Ghaemmaghami et al. 2022, as BACO's supplement cites it.) Arguments and errors as in `random_hash`.
+    """
+    return _per_side(data, n_user_rows, n_item_rows, seed, _frequency_rows, "mean")
+
+
+def _frequency_rows(degree: np.ndarray, n_rows: int, rng: np.random.Generator) -> np.ndarray:
+    top = _top(degree, n_rows)
+    rows = rng.permutation(degree.size) % (n_rows - top.size)
+    rows[top] = n_rows - top.size + np.arange(top.size)
+    return rows
+
+
+def lsh(data: Interactions, n_user_rows: int, n_item_rows: int, *, seed: int = 0, fair: bool = True) -> Sharing:
+    """Sign bits of Gaussian projections of a user's row and of an item's column of the training matrix; the code is the row.
+
+    `fair`: floor(log2 K) bits and a row for each code, so that no more than K rows are trained (ours). Otherwise as in the official code,
+    as many bits as K has binary digits, and rows up to the largest code: up to twice K. A node without interactions has code 0, because
+    only a projection above 0 sets its bit. Arguments and errors as in `random_hash`.
+    """
+    rng = _checked(data, n_user_rows, n_item_rows, seed)
+    codes, sizes = [], []
+    for features, n_rows in ((data.train, n_user_rows), (data.train.T, n_item_rows)):
+        bits = int(n_rows).bit_length() - fair  # floor(log2 K) + 1 binary digits
+        code = _codes(features, bits, rng)
+        codes.append(code)
+        sizes.append(2**bits if fair else int(code.max()) + 1)
+    return Sharing(*codes, *sizes)
+
+
+def _codes(features: sp.spmatrix, bits: int, rng: np.random.Generator) -> np.ndarray:
+    signs = features @ rng.standard_normal((features.shape[1], bits)) > 0
+    return signs @ (1 << np.arange(bits, dtype=np.int64)) if bits else np.zeros(features.shape[0], np.int64)
+
+
+# ---- two rows per node ------------------------------------------------------------------------------------------------------
+
+
+def double_hash(
+    data: Interactions, n_user_rows: int, n_item_rows: int, *, seed: int = 0, budget_parameters: int | None = None, dim: int = 64
+) -> Sharing:
+    """The sum of two rows of the same codebook, chosen by two universal hashes (Zhang et al., RecSys 2020).
+
+    The second index of every node counts as a parameter, so K rows exceed a budget of K·dim. With `budget_parameters` (ours) both K
+    shrink by one factor until rows and indices together meet it: `dim`·rows + nodes ≤ budget. Other arguments and errors as in
+    `random_hash`, and `ConfigError` for a budget that leaves a side no row.
+    """
+    sizes = _within(data, n_user_rows, n_item_rows, budget_parameters, dim)
+    return _per_side(data, *sizes, seed, _double_rows, "sum")
+
+
+def hybrid_hash(
+    data: Interactions, n_user_rows: int, n_item_rows: int, *, seed: int = 0, budget_parameters: int | None = None, dim: int = 64
+) -> Sharing:
+    """`double_hash` in the shared rows of `frequency_hash`; the ids with a row of their own have it twice, so twice its value.
+
+    As in the official code, where their second index counts as a parameter too. Arguments and errors as in `double_hash`.
+    """
+    sizes = _within(data, n_user_rows, n_item_rows, budget_parameters, dim)
+    return _per_side(data, *sizes, seed, _hybrid_rows, "sum")
+
+
+def _double_rows(degree: np.ndarray, n_rows: int, rng: np.random.Generator) -> np.ndarray:
+    ids = np.arange(degree.size)
+    return np.stack([universal_hash(ids, n_rows, rng) for _ in range(2)], axis=1)
+
+
+def _hybrid_rows(degree: np.ndarray, n_rows: int, rng: np.random.Generator) -> np.ndarray:
+    top = _top(degree, n_rows)
+    rows = _double_rows(degree, n_rows - top.size, rng)
+    rows[top] = (n_rows - top.size + np.arange(top.size))[:, None]
+    return rows
+
+
+def _within(data: Interactions, n_user_rows: int, n_item_rows: int, budget: int | None, dim: int) -> tuple[int, int]:
+    """Rows per side: as given, or in the same proportion within a budget of parameters."""
+    if budget is None:
+        return n_user_rows, n_item_rows
+    for name, value, size in (("n_user_rows", n_user_rows, data.n_users), ("n_item_rows", n_item_rows, data.n_items)):
+        _rows(name, value, size)
+    _rows("dim", dim)
+    total = (int(budget) - data.n_nodes) // int(dim)
+    both = int(n_user_rows) + int(n_item_rows)
+    total = min(total, both)
+    sizes = int(n_user_rows) * total // both, int(n_item_rows) * total // both
+    if min(sizes) < 1:
+        raise ConfigError(
+            f"a budget of {budget:,} parameters leaves {max(total, 0)} rows of {dim} beside {data.n_nodes:,} second indices, "
+            "too few for both sides; give a larger budget or a smaller dim"
+        )
+    return sizes
+
+
+# ---- common -----------------------------------------------------------------------------------------------------------------
+
+_SideRule = Callable[[np.ndarray, int, np.random.Generator], np.ndarray]
+
+
+def _per_side(data: Interactions, n_user_rows: int, n_item_rows: int, seed: int, rule: _SideRule, combine: str) -> Sharing:
+    """`rule` (training degrees [n], K, rng) → rows [n] or [n, 2], for the users and then for the items."""
+    rng = _checked(data, n_user_rows, n_item_rows, seed)
+    users = rule(np.diff(data.train.indptr), int(n_user_rows), rng)
+    items = rule(np.bincount(data.train.indices, minlength=data.n_items), int(n_item_rows), rng)
+    return Sharing(users, items, int(n_user_rows), int(n_item_rows), combine)
+
+
+def _top(degree: np.ndarray, n_rows: int) -> np.ndarray:
+    """The ids that get a row of their own, by falling degree."""
+    return np.argsort(-degree, kind="stable")[: int(PRIVATE * n_rows)]
+
+
+def _checked(data: Interactions, n_user_rows: int, n_item_rows: int, seed: int) -> np.random.Generator:
+    _rows("n_user_rows", n_user_rows, data.n_users)
+    _rows("n_item_rows", n_item_rows, data.n_items)
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
+        raise ConfigError(f"seed is {seed!r}, but must be a whole number ≥ 0")
+    return np.random.default_rng(int(seed))
+
+
+def _rows(name: str, value: int, most: int | None = None) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
+        raise ConfigError(f"{name} is {value!r}, but must be a whole number of at least 1")
+    if most is not None and value > most:
+        raise ConfigError(f"{name} is {value}, but the data have {most} ids on that side; nothing is shared then, use at most {most}")

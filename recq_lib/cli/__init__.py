@@ -1,0 +1,1 @@
+"""The command `recq`: thin, one library call a command."""

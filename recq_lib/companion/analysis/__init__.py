@@ -1,0 +1,1 @@
+"""From records to tables, tests and sentences: what notebooks say is computed here."""

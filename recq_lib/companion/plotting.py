@@ -1,0 +1,180 @@
+"""One style for every figure, and the one way to save a figure. Figure functions live in files of their own.
+
+Colours are those of Okabe and Ito (2008), which readers with colour-vision deficiency can tell apart. A family of methods
+has one colour in every notebook; members of a family differ in marker or line style.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter
+
+from recq_lib.companion import figure_store
+from recq_lib.errors import ConfigError, one_of
+from recq_lib.evaluation.statistics import mean_interval
+from recq_lib.io import paths
+
+PALETTE = {
+    "blue": "#0072B2",
+    "orange": "#D55E00",
+    "green": "#009E73",
+    "pink": "#CC79A7",
+    "amber": "#E69F00",
+    "sky": "#56B4E9",
+    "grey": "#6E6E6E",
+    "brown": "#8C6D1F",
+}
+
+# family -> colour; a name belongs to the first family whose pattern it contains
+_FAMILIES: tuple[tuple[str, str], ...] = (
+    (r"baco", "pink"),
+    (r"hq-?gnn|gste|ste\b", "green"),
+    (r"l2q|l²q|bigear|bgch", "orange"),
+    (r"lightgcn|full", "blue"),
+    (r"ngcf|gf-?cf", "sky"),
+    (r"\bmf\b|matrix", "amber"),
+    (r"lsh|hashnet|hashgnn|hashrec|gumbel|binary", "brown"),
+)
+
+WIDTHS = {"single": 5.2, "double": 8.4}  # inches; "double" fills a notebook page
+_STAMP = "recq-stamp"
+_NAME = re.compile(r"[a-z0-9][a-z0-9_\-]*")
+
+
+def use_style() -> None:
+    """Apply the project's style sheet to matplotlib."""
+    plt.style.use(Path(__file__).with_name("recq.mplstyle"))
+
+
+def figure(width: str = "single", height: float = 3.4, **kwargs: Any) -> tuple[Figure, Any]:
+    """`plt.subplots` at one of two widths.
+
+    width : "single" (5.2 inches) or "double" (8.4 inches); height in inches
+    kwargs : passed on to `plt.subplots` (nrows, ncols, sharey, …)
+    Raises `ConfigError` for another width.
+    """
+    one_of("width", width, tuple(WIDTHS))
+    if not height > 0:
+        raise ConfigError(f"height is {height}, but must be a positive number of inches")
+    return plt.subplots(figsize=(WIDTHS[width], height), **kwargs)
+
+
+def method_colour(name: str) -> str:
+    """Colour of a method's family as `#RRGGBB`; grey for simple baselines and unknown names."""
+    for pattern, colour in _FAMILIES:
+        if re.search(pattern, name.lower()):
+            return PALETTE[colour]
+    return PALETTE["grey"]
+
+
+def percent_axis(ax: Axes, axis: str = "y", decimals: int = 0) -> None:
+    """Show fractions in [0, 1] on one axis as per cent."""
+    one_of("axis", axis, ("x", "y"))
+    target = ax.yaxis if axis == "y" else ax.xaxis
+    target.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.{decimals}f}%"))
+
+
+def label_lines(ax: Axes, *, offset: float = 4.0, gap: float = 11.0) -> None:
+    """Write each labelled line's name at its right end instead of a legend; call it last.
+
+    Names lie `offset` points right of the end and keep `gap` points of distance from each other.
+    """
+    ax.figure.canvas.draw()  # layout and axis limits are settled only when the figure is drawn
+    lines = [line for line in ax.get_lines() if _last_point(line) is not None and not str(line.get_label()).startswith("_")]
+    scale = 72.0 / ax.figure.dpi
+    ends = sorted((float(ax.transData.transform(_last_point(line))[1]) * scale, index) for index, line in enumerate(lines))
+    floor = -float("inf")
+    for height, index in ends:
+        line, placed = lines[index], max(height, floor + gap)
+        floor = placed
+        ax.annotate(
+            str(line.get_label()),
+            xy=_last_point(line),
+            xytext=(offset, placed - height),
+            textcoords="offset points",
+            va="center",
+            color=line.get_color(),
+            fontsize=8.5,
+            annotation_clip=False,
+        )
+
+
+def seed_dots(ax: Axes, values: np.ndarray, y: float, colour: str, marker: str, label: str) -> None:
+    """At height `y`: values per seed (small), their mean, and the 95 % interval over seeds where there is one."""
+    interval = mean_interval(values)
+    if values.size > 1:
+        ax.scatter(values, np.full(values.size, y), s=9, facecolors="none", edgecolors=colour, marker=marker, linewidths=0.8, zorder=3)
+        ax.plot([interval.low, interval.high], [y, y], color=colour, linewidth=1.8, zorder=2)
+    ax.scatter(interval.mean, y, s=40, color=colour, marker=marker, label=label, zorder=4)
+
+
+def _last_point(line: Line2D) -> tuple[float, float] | None:
+    points = [(x, y) for x, y in zip(line.get_xdata(), line.get_ydata()) if x == x and y == y]
+    return points[-1] if points else None
+
+
+def annotate_profile(fig: Figure, text: str) -> None:
+    """Print `text` in small grey letters below the figure, replacing an earlier stamp.
+
+    It lies outside the axes and is taken in by the tight bounding box, so it never covers a label.
+    """
+    for old in [item for item in fig.texts if item.get_gid() == _STAMP]:
+        old.remove()
+    fig.text(0.995, -0.012, text, ha="right", va="top", fontsize=6.5, color=PALETTE["grey"], gid=_STAMP)
+
+
+def save_figure(fig: Figure, name: str, *, notebook: str, profile: str, source: str) -> None:
+    """Stamp the figure with "profile · data source" and save `<figures>/<notebook>/<name>.{png,pdf}`.
+
+    fig : the figure; the stamp stays on it, so the notebook shows it too
+    name, notebook : lower-case file names without suffix, e.g. "accuracy_by_method", "02_lightgcn"
+    profile : "smoke", "quick" or "paper": the profile of the records drawn, which may exceed that of the run
+    source : where the data came from, e.g. "beauty (RECQ_DATA_DIR)"
+
+    The files are byte-stable for one matplotlib version. A figure already on show from a higher profile is left alone.
+    Raises `ConfigError` for an unknown profile, an empty source or a name that is not a plain file name.
+    """
+    figure_store.rank(profile)
+    for what, value in (("name", name), ("notebook", notebook)):
+        if not _NAME.fullmatch(value):
+            raise ConfigError(f"{what} is {value!r}, but must be lower-case letters, digits, _ and - (a file name without suffix)")
+    if not source.strip():
+        raise ConfigError(f"source of figure {name!r} is empty; say where its data came from, e.g. interactions.source")
+    annotate_profile(fig, f"{profile} · {source}")
+    folder, key = paths.figures_dir(), f"{notebook}/{name}"
+    if not figure_store.may_replace(folder, key, profile):
+        return
+    (folder / notebook).mkdir(parents=True, exist_ok=True)
+    for suffix, data in render(fig).items():
+        (folder / f"{key}.{suffix}").write_bytes(data)
+    entries = figure_store.read_manifest(folder)
+    entries[key] = {"notebook": notebook, "name": name, "profile": profile, "source": source, "provenance": _provenance()}
+    figure_store.write_manifest(folder, entries)
+
+
+def render(fig: Figure) -> dict[str, bytes]:
+    """The figure as png and pdf bytes without dates or program names, so that equal figures are equal files."""
+    answer = {}
+    metadata = {"png": {"Software": None}, "pdf": {"CreationDate": None, "Creator": None, "Producer": None}}
+    for suffix in figure_store.SUFFIXES:
+        buffer = io.BytesIO()
+        fig.savefig(buffer, format=suffix, bbox_inches="tight", metadata=metadata[suffix])
+        answer[suffix] = buffer.getvalue()
+    return answer
+
+
+def _provenance() -> dict[str, str]:
+    from recq_lib.companion.environment import versions
+    from recq_lib.runs.provenance import library_hash
+
+    return {"lib_sha256": library_hash(), "matplotlib": mpl.__version__, "python": versions(())["python"]}

@@ -1,0 +1,196 @@
+"""Named grids of runs. A study is data: a function from profile to plans; running it skips what is recorded."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
+
+from recq_lib.companion.studies import bits as studies_bits
+from recq_lib.companion.studies import codes as studies_codes
+from recq_lib.companion.studies import sharing as studies_sharing
+from recq_lib.config import TrainConfig, protocol
+from recq_lib.errors import ConfigError, RecqError, one_of
+from recq_lib.runs import registry
+from recq_lib.runs import store as results
+from recq_lib.runs.records import PROFILES, RunRecord, canonical_json
+from recq_lib.runs.run import Plan, RunPaused, identity_of, run
+
+SIMPLE = ("mostpop", "itemknn", "ease", "gfcf")
+LARGE = ("mostpop", "itemknn", "gfcf")  # EASE^R solves a dense items × items system: 40 GB for Gowalla
+
+
+def _seeds(config: TrainConfig, n: int) -> Iterator[TrainConfig]:
+    return (dataclasses.replace(config, seed=seed) for seed in range(n))
+
+
+# λ per method, each the best of `L2_GRID` on validation with seed 0 (study "tune-l2"); MF needs more of it than LightGCN
+L2_GRID = (1e-4, 1e-3, 1e-2, 1e-1)
+_TUNED = {"smoke": {"mf": 1e-1, "lightgcn": 1e-2}, "quick": {"mf": 1e-2, "lightgcn": 1e-3}}
+
+
+def _small(profile: str) -> tuple[str, TrainConfig]:
+    """Dataset and protocol of the two small profiles: LightGCN's, with a larger step because minutes must do."""
+    if profile == "smoke":
+        return "synthetic-smoke", protocol("lightgcn", batch_size=512, lr=5e-3, epochs=100, eval_every=5, patience=4)
+    return "lastfm", protocol("lightgcn", lr=5e-3, epochs=150, eval_every=5, patience=4)
+
+
+def baselines(profile: str) -> list[Plan]:
+    """LightGCN beside MF and the closed forms: is the graph worth it, and what does a simple method reach?"""
+    if profile == "paper":
+        grid = [
+            ("beauty", protocol("baco"), 5, SIMPLE),
+            ("ml1m", protocol("lightgcn", eval_every=5, patience=10), 3, SIMPLE),
+            ("gowalla", protocol("lightgcn", eval_every=20, epochs=400), 3, LARGE),
+            ("yelp2018", protocol("lightgcn", eval_every=20, epochs=300), 3, LARGE),
+        ]
+        return [plan for dataset, c, seeds, simple in grid for plan in _compared(dataset, profile, {"mf": c, "lightgcn": c}, seeds, simple)]
+    dataset, config = _small(profile)
+    return _compared(dataset, profile, {name: dataclasses.replace(config, l2=l2) for name, l2 in _TUNED[profile].items()}, 3)
+
+
+def _compared(dataset: str, profile: str, trained: dict[str, TrainConfig], seeds: int, simple: tuple[str, ...] = SIMPLE) -> list[Plan]:
+    closed = [Plan(name, dataset, profile, trained["lightgcn"]) for name in simple]
+    return closed + [Plan(name, dataset, profile, c) for name, config in trained.items() for c in _seeds(config, seeds)]
+
+
+def tune_l2(profile: str) -> list[Plan]:
+    """The grid behind the small profiles' λ; at paper scale the papers' own values are used for all methods."""
+    if profile == "paper":
+        return []
+    dataset, config = _small(profile)
+    return [Plan(name, dataset, profile, dataclasses.replace(config, l2=l2)) for name in ("mf", "lightgcn") for l2 in L2_GRID]
+
+
+def depth(profile: str) -> list[Plan]:
+    """LightGCN with one to three or four layers, everything else equal."""
+    if profile == "paper":
+        return [Plan("lightgcn", "beauty", profile, c) for layers in (1, 2, 3, 4) for c in _seeds(protocol("baco", n_layers=layers), 3)]
+    dataset, config = _small(profile)
+    base, depths = dataclasses.replace(config, l2=_TUNED[profile]["lightgcn"]), (1, 2, 3, 4) if profile == "smoke" else (1, 2, 3)
+    return [Plan("lightgcn", dataset, profile, c) for layers in depths for c in _seeds(dataclasses.replace(base, n_layers=layers), 3)]
+
+
+def l2q_curve(profile: str) -> list[Plan]:
+    """The first epochs of the full-precision model of L²Q-GCN's family, evaluated on test as its authors logged them (0-based 0…20)."""
+    dataset, dim, epochs = {"smoke": ("synthetic-smoke", 64, 6), "quick": ("lastfm", 64, 11), "paper": ("ml1m", 256, 21)}[profile]
+    return [Plan("lightgcn", dataset, profile, protocol("l2q-authors", dim=dim, epochs=epochs))]
+
+
+STUDIES: dict[str, Callable[[str], list[Plan]]] = {
+    "baselines": baselines,
+    "tune-l2": tune_l2,
+    "depth": depth,
+    "l2q-curve": l2q_curve,
+    "binary": studies_codes.binary,
+    "l2q-paper": studies_codes.l2q_paper,
+    "l2q-wide": studies_codes.wide,
+    "layerwise": studies_codes.layerwise,
+    "annealing": studies_codes.annealing,
+    "tune-bits": studies_bits.tune,
+    "bits": studies_bits.bits,
+    "ngcf-published": studies_bits.ngcf_published,
+    "hessian": studies_bits.hessian,
+    "sharing": studies_sharing.sharing,
+    "sharing-unstopped": studies_sharing.unstopped,
+    "sharing-laptop": studies_sharing.sharing_laptop,
+    "sharing-large": studies_sharing.sharing_large,
+    "weighting": studies_sharing.weighting,
+}
+
+
+def plans(study: str, profile: str) -> list[Plan]:
+    """The plans of a study. Raises `ConfigError` for an unknown study or profile."""
+    return STUDIES[one_of("study", study, tuple(STUDIES))](one_of("profile", profile, PROFILES))
+
+
+def recorded(study: str, profile: str) -> list[RunRecord]:
+    """Saved records of a study's plans, in the order of the plans; plans without a record are left out. Arrays are not read."""
+    found = {_identity(r.spec.method, r.spec.dataset, r.spec.seed, r.spec.params): r for r in results.find(profile=profile, arrays=False)}
+    keys = [_key(p) for p in plans(study, profile)]
+    return [found[key] for key in dict.fromkeys(keys) if key in found]
+
+
+def best_recorded(study: str) -> tuple[str, list[RunRecord]]:
+    """(profile, records) of the best profile (paper before quick before smoke) with records of a trained method; ("", []) if none."""
+    for profile in PROFILES:
+        records = recorded(study, profile)
+        if any(record.history for record in records):
+            return profile, records
+    return "", []
+
+
+def _identity(method: str, dataset: str, seed: int, params: Mapping[str, object]) -> str:
+    return canonical_json([method, dataset, seed, dict(params)])
+
+
+def run_study(
+    study: str,
+    profile: str,
+    *,
+    jobs: int = 1,
+    device: str | None = None,
+    report: Callable[[str], None] = print,
+    only: Callable[[Plan], bool] | None = None,
+    stop_after: float | None = None,
+) -> int:
+    """Run every plan that has no record yet; returns the number of failures, each reported in one line.
+
+    `jobs` processes work side by side, each with its share of the threads.
+    """
+    if jobs < 1:
+        raise ConfigError(f"jobs is {jobs}, but must be at least 1")
+    todo = [plan for plan in plans(study, profile) if only is None or only(plan)]
+    teachers = _teachers(todo)
+    work = [(plan, device, stop_after, _key(plan) in teachers) for plan in todo]
+    if jobs == 1:
+        return sum(_report(report, one[0], _attempt(*one)) for one in work)
+    failures = 0
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_share_threads, initargs=(jobs,)) as pool:
+        futures = {pool.submit(_attempt, *one): one[0] for one in work}
+        for future in as_completed(futures):
+            broken = future.exception()  # a worker that was killed takes its run with it
+            outcome = ("failed", f"{type(broken).__name__}: {broken}") if broken else future.result()
+            failures += _report(report, futures[future], outcome)
+    return failures
+
+
+def _share_threads(jobs: int) -> None:
+    import os
+
+    import torch
+
+    share = max(1, (os.cpu_count() or 1) // jobs)
+    os.environ["NUMBA_NUM_THREADS"] = str(share)  # read by numba at its first import in this process
+    torch.set_num_threads(share)
+
+
+def _teachers(todo: list[Plan]) -> set[str]:
+    """Keys of the runs that others start from: their models are kept, or they would be trained twice."""
+    found = [(plan, registry.teacher_of(plan.method, plan.config)) for plan in todo]
+    return {_key(dataclasses.replace(plan, method=teacher[0], config=teacher[1])) for plan, teacher in found if teacher is not None}
+
+
+def _key(plan: Plan) -> str:
+    return _identity(plan.method, plan.dataset, *identity_of(plan))
+
+
+def _attempt(plan: Plan, device: str | None, stop_after: float | None, keep_model: bool) -> str | tuple[str, str]:
+    try:
+        record = run(plan, device=device, stop_after=stop_after, keep_model=keep_model)
+    except RunPaused as pause:
+        return str(pause)
+    except RecqError as error:
+        return ("failed", str(error))
+    except Exception as error:  # out of memory, a bug: the other runs of the grid go on
+        return ("failed", f"{type(error).__name__}: {error}")
+    metric = f"recall@{20 if 'recall@20' in record.metrics else max(plan.config.ks)}"
+    return f"{metric} {100 * record.metrics[metric]:.2f} %"
+
+
+def _report(report: Callable[[str], None], plan: Plan, outcome: str | tuple[str, str]) -> bool:
+    failed = isinstance(outcome, tuple)
+    report(f"{plan.dataset:>15}  {plan.method:<12} seed {plan.config.seed}  {'FAILED: ' + outcome[1] if failed else outcome}")
+    return failed

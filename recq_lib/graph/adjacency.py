@@ -1,0 +1,159 @@
+"""The user-item graph and propagation over it, with the symmetric matrix's own autograd rule.
+
+LightGCN's propagation is `V^(l) = Â V^(l-1)` with `Â = D^-1/2 A D^-1/2` (no self loops; He et al., SIGIR 2020, Eq. 7-8).
+Â is symmetric, so backward needs no transpose. For a loss that reads all layers, `Σ_l <G_l, V^(l)>`, the gradient at
+`V^(0)` is `G_0 + Â(G_1 + Â(G_2 + …))`: Horner's form, L products each way.
+
+A training step reads the layers at the batch's nodes only; `propagation.py` leaves out what does not reach them.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+
+from recq_lib.data.interactions import Interactions
+from recq_lib.errors import ConfigError
+from recq_lib.graph.propagation import CpuLayers, CpuPropagation, NodeRows
+
+
+class Graph:
+    """Symmetrically normalised adjacency of the training interactions; users are nodes 0…U-1, items U…U+I-1.
+
+    Attributes
+    ----------
+    indptr [n+1], indices [2E], values [2E] : CSR of Â (int32 where it fits, int32, float32)
+    """
+
+    def __init__(self, indptr: np.ndarray, indices: np.ndarray, values: np.ndarray, n_users: int, n_items: int) -> None:
+        self.indptr, self.indices, self.values = indptr, indices, values
+        self.n_users, self.n_items = n_users, n_items
+        self._cpu_values: dict[torch.dtype, np.ndarray] = {torch.float32: values}
+        self._chunks: np.ndarray | None = None
+        self._device_matrix: dict[tuple[str, torch.dtype], torch.Tensor] = {}
+        self._buffers: dict[tuple[int, int, torch.dtype], torch.Tensor] = {}
+
+    @classmethod
+    def from_interactions(cls, data: Interactions) -> Graph:
+        """Build Â from the training split. Nodes without an interaction get an empty row (they keep layer 0 only)."""
+        forward: sp.csr_matrix = data.train
+        backward = forward.tocsc()  # its arrays are the CSR of the transpose, users sorted within an item
+        n_users, n_items, n_edges = data.n_users, data.n_items, forward.nnz
+        pointer = np.int32 if 2 * n_edges < 2**31 else np.int64
+        indptr = np.empty(n_users + n_items + 1, pointer)
+        indptr[: n_users + 1] = forward.indptr
+        indptr[n_users + 1 :] = n_edges + backward.indptr[1:].astype(np.int64)
+        indices = np.empty(2 * n_edges, np.int32)
+        np.add(forward.indices, n_users, out=indices[:n_edges], casting="unsafe")
+        indices[n_edges:] = backward.indices
+        degree = np.diff(indptr)
+        scale = np.zeros(degree.size)
+        np.divide(1.0, np.sqrt(degree), out=scale, where=degree > 0)
+        scale = scale.astype(np.float32)
+        values = np.repeat(scale, degree)
+        values *= scale[indices]
+        return cls(indptr, indices, values, n_users, n_items)
+
+    @property
+    def n_nodes(self) -> int:
+        return self.n_users + self.n_items
+
+    @property
+    def n_edges(self) -> int:
+        """Undirected edges, that is training interactions."""
+        return self.indices.size // 2
+
+    @property
+    def chunks(self) -> np.ndarray:
+        if self._chunks is None:
+            from recq_lib.kernels.propagation import balanced_chunks
+
+            self._chunks = balanced_chunks(self.indptr)
+        return self._chunks
+
+    def values_as(self, dtype: torch.dtype) -> np.ndarray:
+        """Edge values in the arithmetic of the caller (float64 is for gradient checks)."""
+        if dtype not in self._cpu_values:
+            if dtype != torch.float64:
+                raise ConfigError(f"propagation runs in float32 or float64, not {dtype}; convert the table first")
+            degree = np.maximum(np.diff(self.indptr), 1).astype(np.float64)
+            scale = 1.0 / np.sqrt(degree)
+            self._cpu_values[dtype] = np.repeat(scale, np.diff(self.indptr)) * scale[self.indices]
+        return self._cpu_values[dtype]
+
+    def matrix(self, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> torch.Tensor:
+        """Â as a `torch.sparse_csr_tensor` [n, n], cached per device."""
+        key = (str(device), dtype)
+        if key not in self._device_matrix:
+            import warnings
+
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
+                matrix = torch.sparse_csr_tensor(
+                    torch.from_numpy(self.indptr), torch.from_numpy(self.indices), torch.from_numpy(self.values_as(dtype)),
+                    size=(self.n_nodes, self.n_nodes), check_invariants=False,
+                )  # fmt: skip
+            self._device_matrix[key] = matrix.to(device)
+        return self._device_matrix[key]
+
+    def to_scipy(self) -> sp.csr_matrix:
+        """Â as a scipy matrix sharing memory with this graph."""
+        return sp.csr_matrix((self.values, self.indices, self.indptr), shape=(self.n_nodes, self.n_nodes))
+
+    def buffer(self, which: int, like: torch.Tensor) -> torch.Tensor:
+        """Scratch matrix [n, d], allocated once per width and type and overwritten by every step."""
+        key = (which, like.shape[1], like.dtype)
+        if key not in self._buffers:
+            self._buffers[key] = torch.empty((self.n_nodes, like.shape[1]), dtype=like.dtype)
+        return self._buffers[key]
+
+
+def propagate(x: torch.Tensor, graph: Graph, n_layers: int, rows: torch.Tensor | None = None) -> torch.Tensor:
+    """Layers `[V^(0), …, V^(L)]` of LightGCN propagation, at all nodes or at `rows` only; differentiable in `x`.
+
+    Parameters
+    ----------
+    x : [n, d] float32 or float64, layer 0
+    rows : [R] int64, distinct nodes; the result and the gradient are exact, only work nobody reads is skipped
+
+    Returns
+    -------
+    [L+1, n, d], or [L+1, R, d] with `rows`
+    """
+    if x.shape[0] != graph.n_nodes:
+        raise ConfigError(f"the table has {x.shape[0]} rows, but the graph has {graph.n_nodes} nodes; build both from one dataset")
+    if n_layers < 0:
+        raise ConfigError(f"n_layers is {n_layers}, but must be 0 or more")
+    if n_layers == 0:
+        return (x if rows is None else x.index_select(0, rows)).unsqueeze(0)
+    if x.device.type != "cpu":
+        return _DevicePropagation.apply(x, graph, n_layers, rows)
+    return CpuLayers.apply(x, graph, n_layers) if rows is None else CpuPropagation.apply(x, NodeRows(graph), n_layers, rows)
+
+
+class _DevicePropagation(torch.autograd.Function):
+    """The same rule with the device's own sparse product (CUDA); also runs on the CPU, where tests compare the two."""
+
+    @staticmethod
+    def forward(ctx, x, graph: Graph, n_layers: int, rows):
+        matrix = graph.matrix(x.device, x.dtype)
+        ctx.matrix, ctx.n_layers, ctx.rows = matrix, n_layers, rows
+        layers, current = [x if rows is None else x.index_select(0, rows)], x
+        for _ in range(n_layers):
+            current = matrix @ current
+            layers.append(current if rows is None else current.index_select(0, rows))
+        return torch.stack(layers)
+
+    @staticmethod
+    def backward(ctx, grad):
+        matrix, rows = ctx.matrix, ctx.rows
+
+        def add(total, part):
+            return total + part if rows is None else total.index_add_(0, rows, part)
+
+        total = grad.new_zeros((matrix.shape[0], grad.shape[2])) if rows is not None else torch.zeros_like(grad[0])
+        total = add(total, grad[ctx.n_layers])
+        for layer in range(ctx.n_layers - 1, -1, -1):
+            total = add(matrix @ total, grad[layer])
+        return total, None, None, None

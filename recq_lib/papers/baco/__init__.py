@@ -1,0 +1,1 @@
+"""BACO: balanced co-clustering of users and items, so that similar ones share rows of the table."""

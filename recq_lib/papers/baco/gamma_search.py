@@ -1,0 +1,153 @@
+"""The γ with which BACO's codebooks meet a budget of parameters (ours: the paper names the γ of its datasets, not how they were found)."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from recq_lib.data.interactions import Interactions
+from recq_lib.errors import ConfigError
+from recq_lib.papers.baco.clustering import SWEEPS, Clustering, Solver
+
+
+@dataclass(frozen=True, eq=False)
+class GammaSearch:
+    """The clustering closest to a budget of parameters. `tried`: every (γ, parameters), in order; `seconds`: wall time of all."""
+
+    clustering: Clustering
+    budget: int
+    dim: int
+    tried: tuple[tuple[float, int], ...]
+    seconds: float
+
+    @property
+    def gamma(self) -> float:
+        return self.clustering.gamma
+
+    @property
+    def evaluations(self) -> int:
+        return len(self.tried)
+
+    @property
+    def error(self) -> float:
+        """Parameters / budget - 1; beyond the tolerance only where the parameters jump over the budget."""
+        return self.clustering.n_parameters(self.dim) / self.budget - 1
+
+
+def search_gamma(
+    data: Interactions,
+    *,
+    budget_parameters: int | None = None,
+    ratio: float | None = None,
+    dim: int = 64,
+    tolerance: float = 0.01,
+    weights: np.ndarray | None = None,
+    sweeps: int = SWEEPS,
+    seed: int = 2025,
+    ghost: bool = True,
+    scu: bool = True,
+) -> GammaSearch:
+    """Find γ so that `Clustering.n_parameters(dim)` meets a budget to a relative `tolerance`; the closest found is kept.
+
+    The budget is a number of parameters, or a `ratio` of the n_nodes·dim of a full table. With the number of sweeps fixed, the
+    parameters rise with γ to a peak (about half a full table on Beauty) and fall again. γ is sought before the peak: a bracket
+    in steps of 4, geometric bisection, and where the tolerance is still not met some γ around, because the curve is not smooth.
+    Other arguments as in `cluster`. Raises `ConfigError` for a budget out of reach, telling what is in reach.
+    """
+    start, budget = time.perf_counter(), _budget(data, budget_parameters, ratio, dim)
+    if not tolerance >= 0:
+        raise ConfigError(f"tolerance is {tolerance}, but must be 0 or more (0.01 accepts 1 % above or below the budget)")
+    solver = Solver(data, weights=weights, sweeps=sweeps, seed=seed, ghost=ghost, scu=scu)
+    search = _Search(solver, budget, dim, tolerance)
+    if not search.run():
+        low, high = search.reach()
+        full = dim * data.n_nodes
+        raise ConfigError(
+            f"a budget of {budget:,} parameters ({budget / full:.1%} of a full table) is out of reach on {data.name}: {sweeps} sweeps "
+            f"give {low:,} to {high:,} ({low / full:.1%} to {high / full:.1%}); choose one in between, or other sweeps (fewer give more)"
+        )
+    return GammaSearch(search.closest, budget, dim, tuple(search.tried), time.perf_counter() - start)
+
+
+class _Search:
+    """Evaluations so far, and the closest of them."""
+
+    def __init__(self, solver: Solver, budget: int, dim: int, tolerance: float) -> None:
+        self.solver, self.budget, self.dim, self.tolerance = solver, budget, dim, tolerance
+        self.tried: list[tuple[float, int]] = []
+        self.closest: Clustering | None = None
+        # the γ at which an average node of the other side costs an average node as much as a neighbour brings: the peak lies near it
+        means = [part.mean() if part.any() else 1.0 for part in np.split(solver.weights, [solver.n_users])]
+        self.unit = 1 / (means[0] * means[1])
+
+    def run(self) -> bool:
+        """False if the budget is out of reach."""
+        bracket = self._fall() if self._parameters(self.unit / 64) > self.budget else self._rise(self.budget)
+        if bracket is None:
+            low, high = self._extremes()
+            return self._met() or low <= self.budget <= high
+        low, high = bracket
+        while not self._met() and high > low * 1.0001:
+            middle = math.sqrt(low * high)
+            low, high = (low, middle) if self._parameters(middle) > self.budget else (middle, high)
+        for step in (1, -1, 2, -2, 4, -4, 8, -8, 16, -16, 32, -32):  # the curve is the rougher the smaller the data
+            if not self._met():
+                self._parameters(low * 1.001**step)
+        return True
+
+    def reach(self) -> tuple[int, int]:
+        """Fewest and most parameters that any γ gives, as far as tried."""
+        self._parameters(0.0)
+        self._rise(math.inf)
+        return self._extremes()
+
+    def _fall(self) -> tuple[float, float] | None:
+        high = self.unit / 64
+        while high > self.unit * 1e-9:
+            if self._parameters(high / 4) <= self.budget:
+                return high / 4, high
+            high /= 4
+        self._parameters(0.0)
+        return None
+
+    def _rise(self, goal: float) -> tuple[float, float] | None:
+        """A bracket before the peak; None if the peak is below `goal`."""
+        for step in (16, 4, 1, 0.25):
+            gamma = self.unit / step
+            if self._parameters(gamma) >= goal:
+                return gamma / 4, gamma
+        for factor in (2.0, 2**0.5, 2**0.25):
+            peak = max(self.tried, key=lambda pair: pair[1])[0]
+            for gamma in (peak / factor, peak * factor):
+                if self._parameters(gamma) >= goal:
+                    return gamma / 4, gamma
+        return None
+
+    def _parameters(self, gamma: float) -> int:
+        found = self.solver.solve(gamma)
+        parameters = found.n_parameters(self.dim)
+        self.tried.append((gamma, parameters))
+        if self.closest is None or abs(parameters - self.budget) < abs(self.closest.n_parameters(self.dim) - self.budget):
+            self.closest = found
+        return parameters
+
+    def _met(self) -> bool:
+        return abs(self.closest.n_parameters(self.dim) / self.budget - 1) <= self.tolerance
+
+    def _extremes(self) -> tuple[int, int]:
+        counts = [parameters for _, parameters in self.tried]
+        return min(counts), max(counts)
+
+
+def _budget(data: Interactions, parameters: int | None, ratio: float | None, dim: int) -> int:
+    if isinstance(dim, bool) or not isinstance(dim, (int, np.integer)) or dim < 1:
+        raise ConfigError(f"dim is {dim!r}, but must be a whole number ≥ 1")
+    if (parameters is None) == (ratio is None):
+        raise ConfigError(f"budget_parameters is {parameters} and ratio is {ratio}; give exactly one of them")
+    budget = ratio * dim * data.n_nodes if parameters is None else parameters
+    if not (math.isfinite(budget) and budget >= 1):
+        raise ConfigError(f"the budget is {budget} parameters, but must be a finite number ≥ 1; give another budget_parameters or ratio")
+    return round(budget)

@@ -1,0 +1,1 @@
+"""HQ-GNN: b-bit codes trained with a Hessian-aware gradient."""

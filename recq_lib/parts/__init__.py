@@ -1,0 +1,1 @@
+"""What models are made of: tables, encoders, readouts, `Recommender`, and `Method`, which puts them together. Imports graph and below."""

@@ -1,0 +1,78 @@
+"""`Recommender`: a table, an encoder and a readout. The only model class of the project."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from recq_lib.graph.adjacency import Graph
+from recq_lib.graph.propagation import CpuPropagation
+from recq_lib.parts.encoders import LightGCN
+from recq_lib.parts.tables import SharedTable
+
+
+class Recommender(nn.Module):
+    """score(u, i) = <z_u, z_i>, where z = readout(encoder(table)).
+
+    Parameters
+    ----------
+    graph : training graph; nodes are users, then items
+    table, encoder, readout : see `tables.py`, `encoders.py`, `readouts.py`
+    auxiliary : what the method's loss adds to BPR, or None. `auxiliary(model, batch)` is a scalar (`batch`: `training.Batch`);
+        `auxiliary.nodes(users)` names nodes that it needs encoded beside the batch's own
+    """
+
+    def __init__(self, graph: Graph, table: nn.Module, encoder: nn.Module, readout: nn.Module, auxiliary: nn.Module | None = None) -> None:
+        super().__init__()
+        self.graph, self.table, self.encoder, self.readout, self.auxiliary = graph, table, encoder, readout, auxiliary
+
+    @property
+    def n_users(self) -> int:
+        return self.graph.n_users
+
+    @property
+    def n_items(self) -> int:
+        return self.graph.n_items
+
+    def layers(self, rows: torch.Tensor | None = None) -> torch.Tensor:
+        """Layers [L+1, R, d] at the nodes `rows` (all nodes without it)."""
+        if rows is not None and rows.device.type == "cpu" and isinstance(self.table, SharedTable) and isinstance(self.encoder, LightGCN):
+            merged = self.table.merged(self.graph) if self.encoder.n_layers > 1 else None
+            if merged is not None:  # the same layers without writing the table out
+                return CpuPropagation.apply(self.table.weight, merged, self.encoder.n_layers, rows)
+        return self.encoder(self.table(), self.graph, rows)
+
+    def forward(self, rows: torch.Tensor | None = None) -> torch.Tensor:
+        """Stored vectors z [R, D]."""
+        return self.readout(self.layers(rows), rows)
+
+    def begin_epoch(self, epoch: int, epochs: int) -> None:
+        """Tell the parts which epoch begins; annealed ones follow their schedule."""
+        for part in self.parts():
+            if hasattr(part, "begin_epoch"):
+                part.begin_epoch(epoch, epochs)
+
+    def parts(self) -> list[nn.Module]:
+        """Table, encoder, readout, and the auxiliary loss if there is one."""
+        return [part for part in (self.table, self.encoder, self.readout, self.auxiliary) if part is not None]
+
+    def parameter_groups(self, lr: float) -> list[dict]:
+        """All parameters for an optimiser; parts with `parameter_groups(lr)` set the learning rates of their own."""
+        own = [group for part in self.parts() if hasattr(part, "parameter_groups") for group in part.parameter_groups(lr)]
+        taken = {id(p) for group in own for p in group["params"]}
+        return [{"params": [p for p in self.parameters() if id(p) not in taken]}, *own]
+
+    @torch.no_grad()
+    def embeddings(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """(users [U, D], items [I, D]) as they are stored and searched, in evaluation mode."""
+        was_training = self.training
+        self.eval()
+        z = self(None)
+        self.train(was_training)
+        return z[: self.n_users], z[self.n_users :]
+
+    def n_bytes(self) -> dict[str, int]:
+        """Bytes of what training adjusts (`parameters`), of the table with its indices (`table`), of what search needs (`stored`)."""
+        parameters = sum(p.numel() * p.element_size() for p in self.parameters())
+        stored = self.readout.n_bytes(self.graph.n_nodes, self.table.dim, self.encoder.n_layers)
+        return {"parameters": parameters, "table": self.table.n_bytes(), "stored": stored}

@@ -1,0 +1,116 @@
+"""Where a number comes from: code version, library hash, package versions, device, threads and time (ours).
+
+Nothing here names a person, a host or a folder of the machine, so a record can be committed and published as it is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import re
+import subprocess
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+
+from recq_lib.io import paths
+
+PACKAGES = ("torch", "numpy", "numba", "scipy", "torch_geometric")
+
+
+def collect(device: str, threads: int | None = None) -> dict[str, object]:
+    """Provenance of a run as plain JSON values.
+
+    `device` is a torch device string ("cpu", "cuda", "cuda:1"); `threads` defaults to what torch uses. Keys: `commit` (hash or
+    "uncommitted"), `dirty` (library files differ from the commit; None where git cannot say), `library` (see `library_hash`),
+    `versions`, `device`, `device_name`, `threads`, `cpus`, `platform`, `time` (UTC, ISO 8601).
+    """
+    import torch
+
+    commit, dirty = _git_state(paths.project_root())
+    return {
+        "commit": commit,
+        "dirty": dirty,
+        "library": library_hash(),
+        "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
+        "device": str(device),
+        "device_name": _device_name(str(device)),
+        "threads": int(threads if threads is not None else torch.get_num_threads()),
+        "cpus": os.cpu_count(),
+        "platform": f"{platform.system()} {platform.machine()}",
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def library_hash(root: Path | None = None) -> str:
+    """SHA-256 (hex) over all `*.py` below `root` (default: `recq_lib`), in path order: relative path, length and content of each.
+
+    Line ends count as LF, so a checkout on another system has the same hash.
+    """
+    root = Path(root) if root is not None else Path(__file__).resolve().parents[1]
+    digest = hashlib.sha256()
+    for name, path in sorted((path.relative_to(root).as_posix(), path) for path in root.rglob("*.py")):
+        content = path.read_bytes().replace(b"\r\n", b"\n")
+        digest.update(f"{name}\0{len(content)}\0".encode() + content)
+    return digest.hexdigest()
+
+
+def peak_memory_mb() -> float:
+    """Largest resident memory of this process so far, in MB (2**20 bytes); nan where the system does not tell.
+
+    Linux's own high-water mark comes first: `ru_maxrss` is inherited from the process that started this one.
+    """
+    try:
+        marks = re.search(r"^VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text(), flags=re.MULTILINE)
+        if marks:
+            return int(marks.group(1)) / 1024
+    except OSError:
+        pass  # not Linux
+    try:
+        import resource
+    except ImportError:
+        return float("nan")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if platform.system() == "Darwin" else 2**10)  # macOS counts bytes, others KiB
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "absent"
+
+
+def _device_name(device: str) -> str:
+    if device.startswith("cuda"):
+        import torch
+
+        return torch.cuda.get_device_name(torch.device(device))
+    try:
+        model = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), flags=re.MULTILINE)
+    except OSError:
+        model = None
+    return model.group(1).strip() if model else platform.machine()
+
+
+def _git_state(root: Path) -> tuple[str, bool | None]:
+    """(commit or "uncommitted", library differs from it). Only a repository whose top folder is `root` counts: not one around it."""
+    top = _git(root, "rev-parse", "--show-toplevel")
+    if top is None or Path(top).resolve() != root.resolve():
+        return "uncommitted", None
+    status = _git(root, "status", "--porcelain", "--", "recq_lib")  # records added by the run itself do not make the code dirty
+    commit = _git(root, "rev-parse", "--verify", "--quiet", "HEAD")
+    return commit or "uncommitted", None if status is None else bool(status)
+
+
+def _git(root: Path, *arguments: str) -> str | None:
+    """Output of a git command in `root`, or None when git is missing, slow or says no."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    environment["GIT_OPTIONAL_LOCKS"] = "0"  # several runs may ask at once
+    try:
+        command = ["git", "-C", str(root), *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, env=environment, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None

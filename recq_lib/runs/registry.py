@@ -1,0 +1,47 @@
+"""Methods by name, in one place: `build("lightgcn", data, config)` gives a model, trained or not."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from recq_lib.config import TrainConfig
+from recq_lib.data.interactions import Interactions
+from recq_lib.errors import ConfigError, one_of
+from recq_lib.methods import bits, codes, full, sharing
+from recq_lib.parts.method import Method
+from recq_lib.parts.model import Recommender
+
+METHODS: dict[str, Method] = {method.name: method for family in (full, codes, bits, sharing) for method in family.METHODS}
+
+
+def method(name: str) -> Method:
+    return METHODS[one_of("method", name, tuple(METHODS))]
+
+
+def resolve(name: str, config: TrainConfig | None = None) -> TrainConfig:
+    """`config` with the method's default options filled in, so that a record says all that was used. Raises `ConfigError` on others."""
+    config, defaults = config or TrainConfig(), method(name).options
+    for option, value in config.options.items():
+        if not defaults:
+            raise ConfigError(f"method {name!r} has no options of its own, but option {option!r} was given; drop it")
+        default = defaults[one_of(f"option of {name!r}", option, tuple(defaults))]
+        if type(value) is not type(default) and not (type(default) is float and type(value) is int):
+            raise ConfigError(f"option {option} of {name!r} is {value!r}, but must be of type {type(default).__name__}, like {default!r}")
+    options = {option: type(default)(config.options.get(option, default)) for option, default in defaults.items()}
+    return dataclasses.replace(config, options=options)
+
+
+def teacher_of(name: str, config: TrainConfig) -> tuple[str, TrainConfig] | None:
+    """(method, configuration) of the trained model that a run starts from, or None if it starts from nothing.
+
+    It has the same data, seed, width, depth and batches; option `teacher_epochs` or `teacher_lr` gives it a length or step of its own.
+    """
+    return method(name).teacher(resolve(name, config))
+
+
+def build(name: str, data: Interactions, config: TrainConfig | None = None, teacher: Recommender | None = None):
+    """An untrained `Recommender`, or a scorer that is ready to rank. `teacher` where `teacher_of` asks for one (`runs` provides it)."""
+    config = resolve(name, config)
+    if teacher is None and teacher_of(name, config) is not None:
+        raise ConfigError(f"method {name!r} starts from a trained model; pass teacher=, or let recq_lib.runs.run train it")
+    return method(name).build(data, config, teacher)

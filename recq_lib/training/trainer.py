@@ -1,0 +1,283 @@
+"""`fit`: an explicit training loop with evaluation, early stopping, checkpoint and resume.
+
+On a CPU a run repeats bit for bit for a fixed number of threads, and a resumed run ends as an uninterrupted one: triples depend on
+and a method's own noise depend on (seed, epoch) alone, and the checkpoint holds parameters, optimiser state, the best parameters so far
+and the history. On an accelerator sums over repeated rows use atomic additions, so two runs agree only within rounding.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from recq_lib.config import TrainConfig
+from recq_lib.data.interactions import Interactions
+from recq_lib.errors import ConfigError, RecordError, RecqError
+from recq_lib.evaluation.ranking import Evaluation, evaluate
+from recq_lib.parts.model import Recommender
+from recq_lib.parts.pair_scores import pair_scores
+from recq_lib.training import checkpoint as checkpoints
+from recq_lib.training.bpr_step import BprStep
+from recq_lib.training.losses import bpr, l2_of_rows
+from recq_lib.training.sampling import TripleSampler
+
+
+@dataclass
+class FitResult:
+    """`history`: one dict per epoch; `best_value` of the selection metric is that of `best_epoch`; `seconds` of training alone."""
+
+    history: list[dict[str, float]]
+    best_epoch: int
+    best_value: float
+    seconds: float
+    stopped_early: bool
+    resumed: bool = False
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A batch of triples and its encoded nodes; each distinct node is encoded once.
+
+    users, positives, negatives : [B] user and item ids
+    rows : [R] encoded nodes, ascending, or None when all nodes are (on an accelerator, where finding the distinct ones would stall it)
+    slot : [n_nodes] the place of a node among `rows`, undefined for others; None with `rows`
+    layers, vectors : [L+1, R, d] and [R, D], the encoder's and the readout's output
+    """
+
+    users: torch.Tensor
+    positives: torch.Tensor
+    negatives: torch.Tensor
+    n_users: int
+    rows: torch.Tensor | None
+    slot: torch.Tensor | None
+    layers: torch.Tensor
+    vectors: torch.Tensor
+
+    def at(self, nodes: torch.Tensor) -> torch.Tensor:
+        """Where `nodes` stand among the encoded rows."""
+        return nodes if self.slot is None else self.slot[nodes]
+
+    def at_items(self, items: torch.Tensor) -> torch.Tensor:
+        return self.at(items + self.n_users)
+
+
+class Trainer:
+    """State of one run. `fit` is the usual entry; the class exists so that a notebook can step through a run."""
+
+    def __init__(self, model: Recommender, data: Interactions, config: TrainConfig, *, device: str | torch.device = "cpu") -> None:
+        self.model, self.data, self.config = model.to(device), data, config
+        self.device = torch.device(device)
+        self.sampler = TripleSampler(data, convention=config.sampling, negatives=config.negatives, seed=config.seed, device=device)
+        self.optimizer = torch.optim.Adam(model.parameter_groups(config.lr), lr=config.lr, weight_decay=config.weight_decay, fused=True)
+        self.fused = BprStep(model, config.l2) if BprStep.fits(model) else None
+        self.epoch = 0  # next epoch to train
+        self.history: list[dict[str, float]] = []
+        self.best_value, self.best_epoch, self.stale = -math.inf, -1, 0
+        self.best_state = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+        self.seconds = 0.0
+
+    # ---- one step, one epoch --------------------------------------------------------------------------------------------
+
+    def loss(self, users: torch.Tensor, positives: torch.Tensor, negatives: torch.Tensor) -> torch.Tensor:
+        """BPR, plus L2 on the layer-0 rows of a batch of triples [B], plus what the model's own auxiliary loss adds."""
+        batch = self.encode(users, positives, negatives)
+        u, p, n = batch.at(users), batch.at_items(positives), batch.at_items(negatives)
+        loss = bpr(*pair_scores(batch.vectors, torch.cat([u, u]), torch.cat([p, n])).chunk(2))
+        if self.config.l2:
+            counts = torch.bincount(torch.cat([u, p, n]), minlength=batch.layers.shape[1])
+            loss = loss + self.config.l2 * l2_of_rows(batch.layers[0], counts, users.numel())
+        if self.model.auxiliary is not None:
+            loss = loss + self.model.auxiliary(self.model, batch)
+        return loss
+
+    def encode(self, users: torch.Tensor, positives: torch.Tensor, negatives: torch.Tensor) -> Batch:
+        """Layers and stored vectors of a batch's nodes."""
+        model, rows, slot = self.model, None, None
+        if self.device.type == "cpu":
+            nodes = [users, positives + self.data.n_users, negatives + self.data.n_users]
+            rows = torch.unique(torch.cat(nodes + ([model.auxiliary.nodes(users)] if model.auxiliary is not None else [])))
+            slot = torch.empty(self.data.n_nodes, dtype=torch.int64)
+            slot[rows] = torch.arange(rows.numel())
+        layers = model.layers(rows)
+        return Batch(users, positives, negatives, self.data.n_users, rows, slot, layers, model.readout(layers, rows))
+
+    def train_batch(self, users: torch.Tensor, positives: torch.Tensor, negatives: torch.Tensor) -> torch.Tensor | float:
+        """One step of the optimiser; returns the batch's loss before it."""
+        if self.fused is not None:
+            loss = self.fused(users, positives, negatives)
+        else:
+            loss = self.loss(users, positives, negatives)
+            self.optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            loss = loss.detach()
+        self.optimizer.step()
+        return loss
+
+    def train_epoch(self) -> float:
+        """Train one epoch and return its mean loss. Raises `RecqError` when the loss is not finite."""
+        self.model.train()
+        self.model.begin_epoch(self.epoch, self.config.epochs)
+        with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
+            # noise drawn by a method depends on (seed, epoch) alone, like the triples, so a resumed run needs no random state
+            torch.manual_seed(self.config.seed * 1_000_003 + self.epoch)
+            for part in self.model.parts():
+                if hasattr(part, "prepare"):
+                    part.prepare(self)
+            with torch.enable_grad():  # a caller may be inside no_grad
+                return self._train_batches()
+
+    def _train_batches(self) -> float:
+        total, batches = torch.zeros((), device=self.device), 0
+        for users, positives, negatives in self.sampler.epoch(self.epoch).batches(self.config.batch_size):
+            total += self.train_batch(users, positives, negatives)
+            batches += 1
+        mean = float(total) / batches
+        if not math.isfinite(mean):
+            raise RecqError(f"the loss of epoch {self.epoch} is {mean}; lower the learning rate ({self.config.lr}) or check the input")
+        return mean
+
+    # ---- evaluation and selection -----------------------------------------------------------------------------------------
+
+    def validate(self) -> float:
+        config = self.config
+        k = int(config.select_metric.partition("@")[2])
+        ks = config.ks if config.select_on == "test" else (k,)
+        masks = config.mask_at_selection if config.select_on == "val" else ("train", "val")
+        result = evaluate(self.model, self.data, ks=sorted({*ks, k}), split=config.select_on, mask=masks)
+        entry = self.history[-1]
+        if config.select_on == "test":
+            entry.update(result.values)  # the authors' protocol records whole learning curves
+        else:
+            entry[f"{config.select_on}_{config.select_metric}"] = result.values[config.select_metric]
+        return result.values[config.select_metric]
+
+    def step_epoch(self) -> None:
+        """Train one epoch, evaluate when due, remember the best parameters."""
+        start = time.perf_counter()
+        loss = self.train_epoch()
+        self.seconds += time.perf_counter() - start
+        self.history.append({"epoch": self.epoch, "loss": loss})
+        if hasattr(self.model.readout, "diagnostics"):
+            self.history[-1].update(self.model.readout.diagnostics(self.model))
+        if self.epoch % self.config.eval_every == 0:
+            value = self.validate()
+            if value > self.best_value:
+                self.best_value, self.best_epoch, self.stale = value, self.epoch, 0
+                self.best_state = {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
+            else:
+                self.stale += 1
+        self.epoch += 1
+
+    @property
+    def finished(self) -> bool:
+        return self.epoch >= self.config.epochs or self.stopped_early
+
+    @property
+    def stopped_early(self) -> bool:
+        return 0 < self.config.patience <= self.stale
+
+    # ---- checkpoints -------------------------------------------------------------------------------------------------------
+
+    def save(self, path: Path) -> None:
+        tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
+        tensors |= {f"best.{k}": v for k, v in self.best_state.items()}
+        state = self.optimizer.state_dict()["state"]
+        tensors |= {f"adam.{i}.{k}": v for i, part in state.items() for k, v in part.items()}
+        checkpoints.save(path, {k: v.detach().cpu() for k, v in tensors.items()}, self._meta())
+
+    def _meta(self) -> dict[str, Any]:
+        names = ("epoch", "history", "best_value", "best_epoch", "stale", "seconds")
+        return {"run": self._identity(), **{name: getattr(self, name) for name in names}}
+
+    def _identity(self) -> dict[str, Any]:
+        shape = {name: list(tensor.shape) for name, tensor in self.model.state_dict().items()}
+        parts = [repr(part) for part in self.model.parts()]
+        depth = self.model.encoder.n_layers
+        return {
+            "params": self.config.params(),
+            "seed": self.config.seed,
+            "data": self.data.fingerprint,
+            "model": shape,
+            "parts": [*parts, depth],
+        }
+
+    def restore(self, path: Path) -> None:
+        """Continue from `path`. Raises `RecordError` if it belongs to another configuration, dataset or model."""
+        saved = checkpoints.load(path)
+        if saved.meta["run"] != self._identity():
+            raise RecordError(
+                f"checkpoint {path} belongs to another run (configuration, data or model differ); delete it or choose another path"
+            )
+        parts = {"model": {}, "best": {}, "adam": {}}
+        for name, tensor in saved.tensors.items():
+            kind, _, rest = name.partition(".")
+            if kind in parts:
+                parts[kind][rest] = tensor
+        self.model.load_state_dict(parts["model"])
+        self.best_state = {name: tensor.to(self.device) for name, tensor in parts["best"].items()}
+        optimizer = self.optimizer.state_dict()
+        for name, tensor in parts["adam"].items():
+            index, _, field = name.partition(".")
+            optimizer["state"].setdefault(int(index), {})[field] = tensor
+        self.optimizer.load_state_dict(optimizer)
+        for name in ("epoch", "history", "best_value", "best_epoch", "stale", "seconds"):
+            setattr(self, name, saved.meta[name])
+
+
+def fit(
+    model: Recommender,
+    data: Interactions,
+    config: TrainConfig,
+    *,
+    device: str | torch.device = "cpu",
+    checkpoint: Path | None = None,
+    checkpoint_seconds: float = 60.0,
+    on_epoch: Callable[[Trainer], None] | None = None,
+) -> FitResult:
+    """Train until `config.epochs` or early stopping; afterwards `model` holds the parameters of the best epoch.
+
+    Parameters
+    ----------
+    checkpoint : file to resume from and to save to, at most every `checkpoint_seconds`; removed by the caller when done
+    on_epoch : called after each epoch, for progress and for tests that interrupt
+    """
+    _check_evaluations(data, config)
+    if config.select_on == "val" and data.val.nnz == 0:
+        raise ConfigError(
+            f"{data.name} has no validation split; carve one from train with data.splits.with_validation, "
+            "or choose the authors' protocol (select_on='test') and say so"
+        )
+    trainer = Trainer(model, data, config, device=device)
+    resumed = checkpoint is not None and checkpoint.exists()
+    if resumed:
+        trainer.restore(checkpoint)
+    last_saved = time.monotonic()
+    while not trainer.finished:
+        trainer.step_epoch()
+        if checkpoint is not None and (trainer.finished or time.monotonic() - last_saved >= checkpoint_seconds):
+            trainer.save(checkpoint)
+            last_saved = time.monotonic()
+        if on_epoch is not None:
+            on_epoch(trainer)
+    model.load_state_dict(trainer.best_state)
+    return FitResult(trainer.history, trainer.best_epoch, trainer.best_value, trainer.seconds, trainer.stopped_early, resumed)
+
+
+def _check_evaluations(data: Interactions, config: TrainConfig) -> None:
+    """Refuse before training what an evaluation would refuse after it."""
+    for k in (*config.ks, int(config.select_metric.partition("@")[2])):
+        if k > data.n_items:
+            raise ConfigError(f"K is {k}, but {data.name} has {data.n_items} items; choose ks and select_metric within the catalogue")
+    if config.select_on == "test" and data.test.nnz == 0:
+        raise ConfigError(f"{data.name} has no test split to select on; choose select_on='val'")
+
+
+def final_evaluation(model: Recommender, data: Interactions, config: TrainConfig) -> Evaluation:
+    """The one look at the test split: full ranking with train and validation items masked."""
+    return evaluate(model, data, ks=config.ks, split="test", mask=("train", "val"))

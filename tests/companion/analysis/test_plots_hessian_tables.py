@@ -1,0 +1,231 @@
+"""The tables of notebook 08: gradients against loops over entries, differences from records made by hand."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy import stats
+
+from recq_lib.companion.analysis import hessian_tables as tables
+from recq_lib.companion.studies import study as studies
+from recq_lib.papers.hq_gnn.trace import bpr_deltas
+from recq_lib.runs import store as results
+from recq_lib.runs.records import RunRecord, RunSpec
+
+USERS = 60
+
+
+# ---- gradients ---------------------------------------------------------------------------------------------------------------
+
+
+def loss_of(q, triples):
+    total = 0.0
+    for u, i, j in zip(*(part.tolist() for part in triples)):
+        total += np.logaddexp(0, -float(q[u] @ (q[i] - q[j])))
+    return total / len(triples[0])
+
+
+@pytest.fixture
+def small():
+    """Vectors of 3 users and 4 items, and triples in which rows repeat and the last item occurs in none."""
+    x = torch.randn(7, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
+    return x, tuple(torch.tensor(rows) for rows in ([0, 0, 1, 2, 2], [3, 4, 3, 5, 4], [5, 5, 4, 3, 3]))
+
+
+def test_change_slopes_are_those_of_a_loop_over_entries(small):
+    x, triples = small
+    change = torch.linspace(-1, 1.6, 21, dtype=torch.float64).reshape(7, 3)
+    found = tables.change_slopes(x, triples, change)
+    for entry in np.ndindex(7, 3):
+        moved = x.clone()
+        moved[entry] += change[entry]
+        expected = (loss_of(moved, triples) - loss_of(x, triples)) / float(change[entry])
+        assert float(found[entry]) == pytest.approx(expected, abs=1e-12)
+    assert (found[6] == 0).all()
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4])
+def test_estimator_errors_follow_their_definition(small, bits):
+    x, triples = small
+    s, top = 0.8, 2**bits - 1
+    codes, values, kept = np.zeros((7, 3)), np.zeros((7, 3)), np.zeros((7, 3), bool)
+    odd = np.arange(-top, top + 1, 2)
+    for rows in (range(3), range(3, 7)):
+        beta = 3 * x[rows.start : rows.stop].numpy().std()
+        for r in rows:
+            for k in range(3):
+                raw = float(x[r, k]) * top / beta
+                values[r, k] = min(max(raw, -top), top)
+                codes[r, k] = odd[np.abs(odd - values[r, k]).argmin()]
+                kept[r, k] = abs(raw) < top and r < 6
+    q = torch.tensor(s / top * codes)
+    (of_users,), (of_items,) = bpr_deltas(q, *triples)
+    truth, size, g = np.zeros((7, 3)), np.zeros((7, 3)), np.zeros((7, 3))
+    for r, k in np.ndindex(7, 3):
+        error = values[r, k] - codes[r, k]
+        size[r, k] = (of_users if r < 3 else of_items) * s / top * error
+        other, moved, h = q.clone(), q.clone(), 1e-6
+        other[r, k] += s / top * (2 if error > 0 else -2)
+        truth[r, k] = (loss_of(other, triples) - loss_of(q, triples)) / float(other[r, k] - q[r, k])
+        moved[r, k] += h
+        g[r, k] = (loss_of(moved, triples) - loss_of(q, triples)) / h
+    table = tables.estimator_errors(x, 3, triples, bits, s, (0.0, 1.0, 3.0)).set_index("times")
+    for times, row in table.iterrows():
+        estimate, true = (g + times * np.abs(g) * size)[kept], truth[kept]
+        assert row["error"] == pytest.approx(np.linalg.norm(estimate - true) / np.linalg.norm(true), abs=1e-4)
+        assert row["cosine"] == pytest.approx(estimate @ true / np.linalg.norm(estimate) / np.linalg.norm(true), abs=1e-4)
+        assert row["wrong_sign"] == pytest.approx((np.sign(estimate) != np.sign(true)).mean())
+        assert row["correction"] == pytest.approx(np.abs(size[kept]).mean())
+
+
+def test_short_codes_leave_nothing_to_correct(small):
+    x, triples = small
+    errors = [tables.estimator_errors(x, 3, triples, 1, s).set_index("times") for s in (0.01, 0.1)]
+    assert errors[0].loc[0.0, "error"] < 1e-3
+    ratio = errors[1].loc[1.0, "correction"] / errors[0].loc[1.0, "correction"]
+    assert ratio == pytest.approx(100, rel=0.05)  # grows with the square of the scale
+
+
+# ---- runs --------------------------------------------------------------------------------------------------------------------
+
+
+def run(estimator, seed=0, hits=None, bits=1, bounds="fixed", warm=True, dataset="tiny", best=5, correction=0.1, value=0.2, **options):
+    option = {"bits": bits, "bounds": bounds, "warm_start": warm, "estimator": estimator, "refresh": 1, "trace": "closed"} | options
+    history = [{"epoch": e, "loss": 1.0, "users_correction": 9.0 * (e == 0) + correction, "items_correction": 0.0} for e in range(3)]
+    hits = np.zeros(USERS, int) if hits is None else hits
+    return RunRecord(
+        spec=RunSpec("hq-gnn", dataset, seed, "smoke", {"dim": 8} | {f"option.{k}": v for k, v in option.items()}, "f"),
+        metrics={"recall@50": value if hits is None else float((hits / 4).mean())},
+        per_user={"users": np.arange(USERS), "n_test": np.full(USERS, 4), "hits@50": hits},
+        history=history,
+        timings={"best_epoch": float(best)},
+    )
+
+
+def test_runs_table_reads_options_and_leaves_out_the_first_epoch():
+    plain = RunRecord(RunSpec("lightgcn", "tiny", 2, "smoke", {}, "f"), {"recall@50": 0.4}, timings={"best_epoch": 1.0})
+    records = [run("gste"), run("gste", refresh=10), run("gste", trace="hutchinson", warm=False), run("ste", correction=0.0, best=0), plain]
+    table = tables.runs_table(records)
+    assert table["measured"].tolist() == ["every epoch", "every 10 epochs", "Hutchinson", "every epoch", "every epoch"]
+    assert table["correction"].tolist() == pytest.approx([0.05, 0.05, 0.05, 0, 0])
+    assert table["estimator"].tolist() == ["gste", "gste", "gste", "ste", tables.FULL]
+    assert table["bits"].tolist() == [1, 1, 1, 1, 0] and table["kept"].tolist() == [5, 5, 5, 0, 1]
+    assert table["warm"].tolist() == [True, True, False, True, False]
+
+
+def test_varied_counts_what_the_plans_combine():
+    table = tables.varied(studies.plans("hessian", "smoke"))
+    row = table.iloc[0].to_dict()
+    assert len(table) == 1 and row["seeds"] == 5 and row["estimators"] == "STE, GSTE"
+    assert (row["start"], row["δ measured"], row["bits"], row["code scale"]) == ("warm", "every epoch", "1, 2", "one scale, codes ±1")
+
+
+@pytest.fixture
+def recorded(tmp_path, monkeypatch):
+    """Four seeds: GSTE one hit ahead with codes of ±1, one behind with 2 bits, equal with one scale; a way of measuring of its own."""
+    monkeypatch.setenv("RECQ_RESULTS_DIR", str(tmp_path))
+    rng, records = np.random.default_rng(0), []
+    for seed in range(4):
+        hits = rng.integers(1, 3, USERS)
+        some = rng.random(USERS) < 0.5 + 0.1 * seed
+        records += [run("ste", seed, hits), run("gste", seed, hits + some), run("gste", seed, hits + some, refresh=10)]
+        records += [run("ste", seed, hits, bits=2), run("gste", seed, hits - some, bits=2)]
+        records += [run("ste", seed, hits + 1, bounds="learn", best=0), run("gste", seed, hits + 1, bounds="learn", best=0)]
+    records += [run("gste", 0, bits=4)]
+    for record in records:
+        results.save(record)
+    return records
+
+
+def test_differences_pair_seeds_and_users(recorded):
+    found = tables.differences(tables.runs_table(recorded)).set_index("setting")
+    fixed, two, learn = "1 bit, codes ±1, warm start", "2 bits, codes ±1, warm start", "1 bit, one scale, warm start"
+    assert set(found.index) == {fixed, two, learn, f"{fixed}, δ every 10 epochs"}  # 4 bits have no STE to compare with
+    by_seed = {r.spec.seed: r.metrics["recall@50"] for r in recorded[:-1] if r.spec.params["option.bits"] == 2 and _estimator(r) == "ste"}
+    of_gste = {r.spec.seed: r.metrics["recall@50"] for r in recorded[:-1] if r.spec.params["option.bits"] == 2 and _estimator(r) == "gste"}
+    gste, ste = ([100 * part[seed] for seed in range(4)] for part in (of_gste, by_seed))
+    paired = stats.ttest_rel(gste, ste)
+    assert found.loc[two, "difference"] == pytest.approx(np.mean(gste) - np.mean(ste))
+    assert (found.loc[two, "low"], found.loc[two, "high"]) == pytest.approx(tuple(paired.confidence_interval(0.95)))
+    assert found["verdict"].to_dict() == {
+        fixed: "GSTE better",
+        two: "STE better",
+        learn: tables.UNSHOWN,
+        f"{fixed}, δ every 10 epochs": "GSTE better",
+    }
+    assert found.loc[learn, ["difference", "low", "high", "p_holm", "idle"]].tolist() == [0, 0, 0, 1, 4]
+    matrices = [np.stack([r.per_user["hits@50"] / 4 for r in recorded[:-1] if r.spec.params["option.bits"] == 2 and _estimator(r) == e])
+                for e in ("gste", "ste")]  # fmt: skip
+    over_users = matrices[0].mean(axis=0) - matrices[1].mean(axis=0)
+    assert found["p_holm"].max() <= 1 and found.loc[two, "p_holm"] >= stats.wilcoxon(over_users).pvalue
+    assert found.loc[two, "user_low"] < 100 * over_users.mean() < found.loc[two, "user_high"]
+
+
+def _estimator(record):
+    return record.spec.params["option.estimator"]
+
+
+def test_one_seed_shows_nothing(recorded):
+    found = tables.differences(tables.runs_table([r for r in recorded if r.spec.seed == 0]))
+    assert (found["verdict"] == tables.UNSHOWN).all() and found["low"].isna().all()
+
+
+def test_nothing_recorded_says_so():
+    found = tables.differences(tables.runs_table([run("ste")]))
+    assert found.empty and tables.scale_or_estimator(found).empty
+    assert "nothing can be said" in tables.plain_words(found, tables.scale_or_estimator(found))
+
+
+# ---- words -------------------------------------------------------------------------------------------------------------------
+
+
+def rows(*entries):
+    columns = ["dataset", "bits", "bounds", "ste", "difference", "correction", "verdict", "idle"]
+    table = pd.DataFrame([(*entry, 0)[:8] for entry in entries], columns=columns).assign(warm=True, measured=tables.EVERY_EPOCH, seeds=3)
+    table["setting"] = [tables.setting_name(row.bits, row.bounds, row.warm) for row in table.itertuples()]
+    return table
+
+
+def test_scale_or_estimator_compares_within_a_group():
+    found = rows(
+        ("a", 1, "scale", 30.0, 0.1, 0.01, tables.UNSHOWN),
+        ("a", 1, "fixed", 25.0, -2.0, 0.2, "STE better"),
+        ("a", 2, "fixed", 35.0, 1.0, 0.1, "GSTE better"),
+    )
+    (row,) = tables.scale_or_estimator(found).to_dict("records")
+    assert (row["bits"], row["best"], row["best_ste"], row["verdict"], row["idle"]) == (1, "scale", 30.0, tables.UNSHOWN, False)
+    assert (row["scale"], row["estimator"], row["at_best"]) == pytest.approx((5.0, 2.0, 0.1))
+
+
+def said(*entries):
+    found = rows(*entries)
+    return tables.plain_words(found, tables.scale_or_estimator(found))
+
+
+def test_plain_words_follow_the_records():
+    short, long = ("a", 1, "scale", 30.0, 0.1, 0.01, tables.UNSHOWN), ("a", 1, "fixed", 25.0, 2.0, 0.2, "GSTE better")
+    text = said(short, long)
+    assert "GSTE better, shown in 1: 1 bit, codes ±1, warm start on a (+2.00)." in text and "STE better: shown in none." in text
+    assert "No difference shown in 1; the mean differences there: +0.10 points." in text
+    assert (
+        "larger of the two in 1 of 1" in text and "So: choose the code scale first; under the best one no gain from GSTE is shown." in text
+    )
+    assert "under the best one GSTE is worth its small price" in said((*short[:6], "GSTE better"), long)
+    assert "under the best one GSTE does harm" in said((*short[:6], "STE better"), long)
+    near = said(short, ("a", 1, "fixed", 29.0, 2.0, 0.2, "GSTE better"))
+    assert "So: the estimator moves as much as the code scale" in near
+    assert "Spearman" not in text  # two settings give no trend
+
+
+def test_plain_words_set_settings_aside_that_never_felt_the_estimator():
+    idle = ("a", 1, "scale", 30.0, 0.0, 0.3, tables.UNSHOWN, 3)
+    text = said(idle, ("a", 1, "fixed", 25.0, 2.0, 0.2, "GSTE better"))
+    assert "In 1 of them every seed kept its first epoch" in text and "No difference shown" not in text
+    assert "(in 1 of them δ did not act)" in text and "smallest +2.00" in text
+    assert "GSTE" not in said(idle).split("\n")[0] and len(said(idle).split("\n")) == 2
+
+
+@pytest.mark.parametrize(("sign", "words"), [(1, "grows with"), (-1, "falls with")])
+def test_plain_words_name_the_trend(sign, words):
+    entries = [("a", b, "fixed", 30.0, sign * 0.1 * b, 0.01 * b, tables.UNSHOWN) for b in range(1, 7)]
+    assert f"the difference {words} the correction (Spearman {sign:+.2f}" in said(*entries)

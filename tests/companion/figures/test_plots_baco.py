@@ -1,0 +1,164 @@
+"""What the figures of notebook 05 show: the numbers in the artists, not the pixels; and its measures against naive loops."""
+
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+import pytest
+from helpers import baco_record, random_interactions
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recq_lib.companion.figures import baco as plots
+from recq_lib.companion.plotting import PALETTE
+from recq_lib.data.toy import toy
+from recq_lib.parts.sharing import Sharing
+
+GROUPS = np.array([0, 0, 0, 1, 1, 1, 0, 0, 0, 1, 1])
+
+
+def title(ax):
+    return ax.get_title(loc="left") or ax.get_title()
+
+
+def lines(ax):
+    return {line.get_label(): line for line in ax.get_lines() if not line.get_label().startswith("_")}
+
+
+# ---- names ---------------------------------------------------------------------------------------------------------------------
+
+
+def test_names_tell_variants_apart():
+    names = [plots.name_of(baco_record(method)) for method in ("lightgcn", "graphhash", "random-hash", "baco")]
+    assert names == ["full table", "GraphHash", "Random", "BACO"]
+    assert plots.name_of(baco_record("baco", scu=False)) == "BACO without SCU"
+    assert plots.title_of("nobody") == "nobody"
+
+
+def test_ways_to_share_have_different_colours():
+    names = ("BACO", "GraphHash", "Leiden", "random", "full table", "SCC")
+    assert len({plots.colour_of(name) for name in names}) == len(names)
+    assert plots.colour_of("BACO without SCU") == plots.colour_of("baco") == PALETTE["pink"]
+
+
+# ---- measures ------------------------------------------------------------------------------------------------------------------
+
+
+@given(st.lists(st.integers(0, 4), min_size=7, max_size=7))
+def test_by_cluster_keeps_clusters_together_largest_first(found):
+    labels = np.array(found)
+    users, items = plots.by_cluster(labels, 4)
+    assert sorted(users.tolist()) == [0, 1, 2, 3] and sorted(items.tolist()) == [0, 1, 2]
+    size = {label: found.count(label) for label in found}
+    for order, offset in ((users, 0), (items, 4)):
+        keys = [(-size[found[offset + node]], found[offset + node], node) for node in order]
+        assert keys == sorted(keys)
+
+
+@given(st.lists(st.integers(1, 50), min_size=1, max_size=12))
+def test_gini_is_half_the_relative_mean_difference(sizes):
+    expected = sum(abs(a - b) for a in sizes for b in sizes) / (2 * len(sizes) * sum(sizes))
+    assert plots.gini(np.array(sizes)) == pytest.approx(expected, abs=1e-12)
+
+
+def test_balance_counts_by_loops():
+    data, rng = random_interactions(12, 9, 50, seed=4, test=5), np.random.default_rng(4)
+    labels = rng.integers(0, 6, 21)
+    pairs = list(zip(*data.pairs("train"), strict=True))
+    inside = sum(labels[u] == labels[12 + i] for u, i in pairs)
+    assert plots.inside(data.train, labels) == inside
+    row = plots.balance(data.train, {"some": labels}).iloc[0]
+    clusters = sorted(set(labels.tolist()))
+    between = [sum({labels[u], labels[12 + i]} == {a, b} for u, i in pairs) for a, b in combinations(clusters, 2)]
+    assert row["ACCL"] == pytest.approx(np.mean(between)) and row["inside, %"] == pytest.approx(100 * inside / len(pairs))
+    assert (row["user rows"], row["item rows"]) == (len(set(labels[:12].tolist())), len(set(labels[12:].tolist())))
+    sizes = [labels.tolist().count(k) for k in clusters]
+    assert row["clusters"] == len(clusters) and row["largest"] == max(sizes)
+    assert row["singletons, %"] == pytest.approx(100 * sizes.count(1) / len(sizes))
+
+
+def test_balance_of_one_cluster_has_no_pairs():
+    row = plots.balance(toy().train, {"one": np.zeros(11, int)}).iloc[0]
+    assert np.isnan(row["ACCL"]) and row["inside, %"] == 100 and row["Gini"] == 0
+
+
+# ---- the toy -------------------------------------------------------------------------------------------------------------------
+
+
+def test_assignment_draws_a_line_per_index_and_a_strip_per_row():
+    sharing = Sharing(np.array([[0, 1], [0, -1], [1, -1]]), np.array([0, 1]), 2, 2)
+    users, items = plots.assignment(sharing, dim=5).axes
+    assert len(users.get_lines()) == 4 and len(items.get_lines()) == 2
+    assert sum(line.get_linestyle() == "--" for line in users.get_lines()) == 1
+    assert len(users.patches) == len(items.patches) == 10
+    assert [text.get_text() for text in users.texts] == ["u0", "u1", "u2"]
+    assert title(users) == "3 users, 2 rows" and title(items) == "2 items, 2 rows"
+    ends = {(round(line.get_ydata()[0]), float(line.get_ydata()[1])) for line in users.get_lines()}
+    first, second = sorted({end for _, end in ends})
+    assert ends == {(0, first), (0, second), (1, first), (2, second)}
+
+
+def test_gains_frames_the_pairs_of_a_cluster_and_sums_them():
+    matrix = np.random.default_rng(0).normal(size=(6, 5))
+    moved = GROUPS.copy()
+    moved[8] = 1
+    fig = plots.gains(matrix, {"before": GROUPS, "after": moved})
+    for ax, labels in zip(fig.axes, (GROUPS, moved), strict=True):
+        pairs = [(u, i) for u in range(6) for i in range(5) if labels[u] == labels[6 + i]]
+        assert {(round(p.get_y() + 0.45), round(p.get_x() + 0.46)) for p in ax.patches} == set(pairs)
+        assert float(title(ax).split("F = ")[1]) == pytest.approx(sum(matrix[pair] for pair in pairs), abs=6e-4)
+        assert sum(text.get_weight() == "bold" for text in ax.texts) == len(pairs)
+
+
+def test_sweeps_colour_interactions_inside_and_frame_two_sided_clusters():
+    data, start = toy(), np.arange(11)
+    begin, end = plots.sweeps(data, [start, GROUPS], [0.0, 5.6042]).axes
+    assert len(begin.patches) == 13 and len({patch.get_facecolor() for patch in begin.patches}) == 1
+    cells, frames = end.patches[:13], end.patches[13:]
+    grey = begin.patches[0].get_facecolor()
+    pairs = list(zip(*data.pairs("train"), strict=True))
+    assert sum(cell.get_facecolor() != grey for cell in cells) == sum(GROUPS[u] == GROUPS[6 + i] for u, i in pairs) == 11
+    assert sorted((frame.get_width(), frame.get_height()) for frame in frames) == [(2, 3), (3, 3)]
+    assert begin.get_xlabel().startswith("6 + 5 rows") and end.get_xlabel() == "2 + 2 rows\nF = 5.604"
+    assert [title(begin), title(end)] == ["start", "sweep 1"]
+
+
+# ---- sizes, γ, time --------------------------------------------------------------------------------------------------------------
+
+
+def test_share_after_sweeps_counts_from_one_and_shows_published_diamonds():
+    ax = plots.share_after_sweeps({"a": [0.6, 0.4], "b": [0.5]}, {2: 0.46, 1: 0.6}, "paper").axes[0]
+    shown = lines(ax)
+    assert shown["a"].get_xydata().tolist() == [[1, 0.6], [2, 0.4]] and shown["b"].get_xydata().tolist() == [[1, 0.5]]
+    assert shown["paper"].get_xydata().tolist() == [[1, 0.6], [2, 0.46]]
+    assert "paper" not in lines(plots.share_after_sweeps({"a": [0.6]}, {}, "paper").axes[0])
+
+
+def test_cluster_sizes_fall_and_count_first_rows():
+    sharing = Sharing(np.array([[0, 2], [0, -1], [1, -1], [0, -1]]), np.array([1, 1]), 3, 2)
+    users, items = plots.cluster_sizes({"BACO": sharing}).axes
+    assert lines(users)["BACO"].get_xydata().tolist() == [[1, 3], [2, 1]]  # row 2 has a second index only
+    assert lines(items)["BACO"].get_xydata().tolist() == [[1, 2]]
+    assert users.get_xscale() == users.get_yscale() == "log"
+
+
+def test_gamma_curve_marks_peak_budget_and_choice():
+    curve = {4.0: 0.3, 1.0: 0.1, 2.0: 0.4}
+    ax = plots.gamma_curve(curve, [(1.0, 0.1), (0.0, 0.01), (1.5, 0.25)], 0.24, 1.5).axes[0]
+    shown = lines(ax)
+    assert shown["5 sweeps, one seed"].get_xydata().tolist() == [[1, 0.1], [2, 0.4], [4, 0.3]]
+    assert shown["tried by the search (3)"].get_xydata().tolist() == [[1.0, 0.1], [1.5, 0.25]]  # γ = 0 has no place on a logarithmic axis
+    assert shown["chosen: γ = 1.5"].get_xydata().tolist() == [[1.5, 0.25]]
+    assert [text.get_text() for text in ax.texts] == ["most: 40%"] and ax.texts[0].xy == (2.0, 0.4)
+    assert set(shown["budget: 24%"].get_ydata()) == {0.24}
+
+
+def test_time_against_edges_has_a_proportional_line_through_the_largest_point():
+    table = pd.DataFrame(
+        {"solver": ["BACO", "BACO", "Louvain"], "edges": [100, 1000, 100], "seconds": [0.5, 4.0, 9.0]},
+        index=[0, 0, 0],
+    )
+    shown = lines(plots.time_against_edges(table).axes[0])
+    assert shown["BACO"].get_xydata().tolist() == [[100, 0.5], [1000, 4]]
+    assert shown["proportional"].get_xydata() == pytest.approx(np.array([[100, 0.4], [1000, 4]]))
+    assert shown["Louvain"].get_ydata().tolist() == [9]

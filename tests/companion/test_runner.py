@@ -1,0 +1,278 @@
+"""The runner on small notebooks in a folder of their own: exit status, publication, refusal, up-to-date, refresh, run_all.sh."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import nbformat
+import pytest
+from notebook_samples import good_notebook, runnable, write
+
+from recq_lib.companion import figure_store, runner
+from recq_lib.companion.notebook_tools import batch, sources, state
+from recq_lib.companion.notebook_tools.execute import copy_records
+from recq_lib.companion.notebook_tools.freshness import stale_reasons
+from recq_lib.companion.notebook_tools.lint import lint
+from recq_lib.companion.notebook_tools.refresh import refresh
+from recq_lib.companion.notebook_tools.student import build
+from recq_lib.errors import ConfigError, RecordError
+from recq_lib.io import paths
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A private project: notebooks here, figures, records and executed copies beside them."""
+    for name in ("FIGURES", "OUT", "RESULTS", "CACHE"):
+        monkeypatch.setenv(f"RECQ_{name}_DIR", str(tmp_path / name.lower()))
+    monkeypatch.delenv("RECQ_DATA_DIR", raising=False)
+    (tmp_path / "notebooks").mkdir()
+    return tmp_path
+
+
+def call(folder: Path, *arguments: str) -> int:
+    return runner.main([*arguments, "--notebooks", str(folder / "notebooks")])
+
+
+class TestRun:
+    def test_passing_and_failing_notebook(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        write(runnable("01_good"), folder / "notebooks" / "01_good.ipynb")
+        write(runnable("02_bad", fails=True), folder / "notebooks" / "02_bad.ipynb")
+        before = (folder / "notebooks" / "01_good.ipynb").read_bytes()
+        assert call(folder, "run", "--profile", "quick", "--jobs", "2") == 1
+        table = capsys.readouterr().out
+        good, bad = (next(line for line in table.splitlines() if line.startswith(f"{name}  ")) for name in ("01_good", "02_bad"))
+        assert good.split()[1] == "numbers" and good.endswith("ok")
+        assert float(good.split()[2]) > 0 and float(good.split()[3]) > 10  # seconds; MB: a kernel with matplotlib is larger
+        assert "FAILED ValueError: deliberate" in bad
+        # published only after success, and never over the sources
+        assert (folder / "figures" / "01_good" / "line.png").exists() and (folder / "figures" / "01_good" / "line.pdf").exists()
+        assert not (folder / "figures" / "02_bad").exists()
+        assert list(figure_store.read_manifest(folder / "figures")) == ["01_good/line"]
+        assert (folder / "notebooks" / "01_good.ipynb").read_bytes() == before
+        assert (folder / "out" / "quick" / "02_bad.ipynb").exists()
+        assert json.loads((folder / "out" / "quick" / "01_good.json").read_text())["profile"] == "quick"
+
+        # the good one is up to date now, the bad one runs again
+        assert call(folder, "run", "--profile", "quick") == 1
+        second = capsys.readouterr().out
+        assert "01_good: started" not in second and "up to date" in second and "02_bad: started" in second
+
+    def test_what_makes_a_notebook_run_again(self, folder: Path) -> None:
+        path = write(runnable("01_good"), folder / "notebooks" / "01_good.ipynb")
+        assert statuses([path]) == ["ok"]
+        assert statuses([path]) == ["up to date"]
+        assert statuses([path], force=True) == ["ok"]
+        (folder / "figures" / "01_good" / "line.pdf").unlink()
+        assert statuses([path]) == ["ok"]
+        assert statuses([path], params={"terms": 5}) == ["ok"]
+        assert json.loads((folder / "out" / "smoke" / "01_good.json").read_text())["values"]["sum"] == 15
+
+    def test_paper_figure_is_not_replaced(self, folder: Path) -> None:
+        path = write(runnable("01_good", figure_profile="paper"), folder / "notebooks" / "01_good.ipynb")
+        assert statuses([path]) == ["ok"]
+        on_show = (folder / "figures" / "01_good" / "line.png").read_bytes()
+        write(runnable("01_good"), path)
+        (row,) = batch.run_all([path], profile="smoke", say=lambda text: None)
+        assert (row.status, row.figures, row.kept) == ("ok", [], ["01_good/line"])
+        assert (folder / "figures" / "01_good" / "line.png").read_bytes() == on_show
+        assert figure_store.read_manifest(folder / "figures")["01_good/line"]["profile"] == "paper"
+
+    def test_unknown_parameter_is_refused_before_anything_runs(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        write(runnable("01_good"), folder / "notebooks" / "01_good.ipynb")
+        assert call(folder, "run", "--param", "therms=4") == 2
+        assert "'therms' is not in 01_good.ipynb; its parameters are: profile, terms" in capsys.readouterr().err
+        assert not (folder / "out").exists()
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            (["--only", "07"], "notebook '07' is not there"),
+            (["--param", "terms"], "must be NAME=VALUE"),
+            (["--param", "profile=x"], "--profile"),
+        ],
+    )
+    def test_wrong_call(self, folder: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str) -> None:
+        write(runnable("01_good"), folder / "notebooks" / "01_good.ipynb")
+        assert call(folder, "run", *arguments) == 2
+        assert message in capsys.readouterr().err
+
+    def test_empty_folder(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        assert call(folder, "run") == 2
+        assert "no notebooks" in capsys.readouterr().err
+
+
+def statuses(notebooks: list[Path], **options: object) -> list[str]:
+    return [row.status for row in batch.run_all(notebooks, profile="smoke", say=lambda text: None, **options)]
+
+
+class TestRefresh:
+    def test_hand_written_notebook_becomes_fresh_and_clean(self, folder: Path) -> None:
+        path = write(runnable("01_good"), folder / "notebooks" / "01_good.ipynb")
+        assert refresh(path) == ""
+        notebook = sources.read(path)
+        assert stale_reasons(notebook) == [] and lint(notebook) == []
+        assert "papermill" not in notebook.metadata and not any("papermill" in cell.metadata for cell in notebook.cells)
+        assert notebook.metadata["recq"]["params"] == {"profile": "smoke", "terms": 3}
+        assert notebook.metadata["recq"]["results"]["values"] == {"sum": 6, "mean": 2.0}
+        assert not (folder / "figures").exists() and not (folder / "out").exists()
+        first = path.read_bytes()
+        assert refresh(path) == ""
+        assert path.read_bytes() == first
+
+    def test_failing_notebook_is_left_alone(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        path = write(runnable("02_bad", fails=True), folder / "notebooks" / "02_bad.ipynb")
+        before = path.read_bytes()
+        monkeypatch.setattr(paths, "notebooks_dir", lambda: folder / "notebooks")
+        assert "ValueError: deliberate" in refresh(path)
+        assert path.read_bytes() == before
+        (paths.project_root() / "build" / "refresh" / "02_bad.ipynb").unlink()
+
+    def test_lint_command_reports_and_fails(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        write(good_notebook(), folder / "notebooks" / "01_good.ipynb")
+        assert call(folder, "lint") == 1
+        assert "metadata.recq.lib_sha256 is missing" in capsys.readouterr().out
+
+    def test_student_version_has_no_solution_and_no_output(self, folder: Path) -> None:
+        source = write(good_notebook(), folder / "notebooks" / "01_good.ipynb")
+        before = source.read_bytes()
+        student = sources.read(build(source, folder / "student"))
+        assert [cell.source for cell in student.cells] == [
+            cell.source for cell in good_notebook().cells if "solution" not in sources.tags(cell)
+        ]
+        assert not any(cell.get("outputs") for cell in student.cells)
+        assert source.read_bytes() == before
+
+
+class TestSources:
+    def test_select_by_number_or_name(self) -> None:
+        notebooks = [Path(f"{name}.ipynb") for name in ("01_data", "02_lightgcn", "10_retrieval")]
+        assert sources.select(notebooks, ["10", "01_data.ipynb"]) == [notebooks[0], notebooks[2]]
+        assert sources.select(notebooks, []) == notebooks
+        with pytest.raises(ConfigError, match="'1' is not there"):
+            sources.select(notebooks, ["1"])
+
+    def test_unreadable_notebook(self, tmp_path: Path) -> None:
+        path = tmp_path / "broken.ipynb"
+        path.write_text("{")
+        with pytest.raises(ConfigError, match="broken.ipynb is not a readable notebook"):
+            sources.read(path)
+
+    def test_notebook_without_parameters(self, tmp_path: Path) -> None:
+        path = tmp_path / "plain.ipynb"
+        nbformat.write(nbformat.v4.new_notebook(), path)
+        assert sources.parameters(path) == {}
+
+
+class TestState:
+    def test_signature_sees_content_name_and_removal(self, tmp_path: Path) -> None:
+        assert state.folder_signature(None) == state.folder_signature(tmp_path / "absent") == "none"
+        seen = {state.folder_signature(tmp_path)}
+        (tmp_path / "a.json").write_text("1")
+        seen.add(state.folder_signature(tmp_path))
+        (tmp_path / "a.json").write_text("12")
+        seen.add(state.folder_signature(tmp_path))
+        (tmp_path / "a.json").rename(tmp_path / "b.json")
+        seen.add(state.folder_signature(tmp_path))
+        assert len(seen) == 4
+
+    def test_damaged_state_means_run_again(self, tmp_path: Path) -> None:
+        (tmp_path / state.FILE).write_text("{")
+        assert state.load(tmp_path) == {}
+
+    def test_smoke_records_are_not_copied(self, tmp_path: Path) -> None:
+        for profile in ("smoke", "paper"):
+            path = tmp_path / "from" / "records" / "d" / "m" / f"{profile}.json"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps({"spec": {"profile": profile}}))
+            path.with_suffix(".npz").write_bytes(b"arrays")
+        copy_records(tmp_path / "from", tmp_path / "to")
+        assert sorted(path.name for path in (tmp_path / "to").rglob("*.*")) == ["paper.json", "paper.npz"]
+
+
+class TestFigureStore:
+    def test_order_of_profiles(self) -> None:
+        assert figure_store.rank("smoke") < figure_store.rank("quick") < figure_store.rank("paper")
+
+    def test_damaged_manifest_is_an_error(self, tmp_path: Path) -> None:
+        (tmp_path / figure_store.MANIFEST).write_text("[")
+        with pytest.raises(RecordError, match="not JSON"):
+            figure_store.read_manifest(tmp_path)
+
+    def test_index_names_profile_and_source(self, tmp_path: Path) -> None:
+        figure_store.write_manifest(tmp_path, {"02_lightgcn/a": {"profile": "quick", "source": "lastfm (cache)"}})
+        assert "| [02_lightgcn/a](02_lightgcn/a.png) | quick | lastfm (cache) |" in (tmp_path / figure_store.INDEX).read_text()
+
+
+# ---- run_all.sh -------------------------------------------------------------------------------------------------------
+
+
+def run_all(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["bash", str(paths.project_root() / "run_all.sh"), *arguments],
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        env=dict(os.environ) | variables,
+        check=False,
+    )
+
+
+class TestRunAll:
+    def test_help(self) -> None:
+        done = run_all("--help")
+        assert done.returncode == 0
+        assert all(word in done.stdout for word in ("--profile", "--only", "--jobs", "test", "lab", "smoke|quick|paper"))
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            (["--profile", "big"], "--profile is 'big', but must be smoke, quick or paper"),
+            (["--profile"], "--profile needs a value"),
+            (["--jobs", "0"], "--jobs is '0'"),
+            (["--only"], "--only needs at least one notebook"),
+            (["--fast"], "unknown argument '--fast'"),
+            (["tests"], "unknown argument 'tests'"),
+            (["test", "--jobs", "2"], "'test' takes no further arguments"),
+        ],
+    )
+    def test_wrong_call_exits_2(self, arguments: list[str], message: str) -> None:
+        done = run_all(*arguments)
+        assert done.returncode == 2
+        assert message in done.stderr and len(done.stderr.strip().splitlines()) == 1
+
+    def test_no_suitable_python(self, tmp_path: Path) -> None:
+        """In a copy without .venv, where every Python on the path says that it is too old."""
+        for name in ("run_all.sh", "pyproject.toml", "constraints.txt"):
+            (tmp_path / name).write_bytes((paths.project_root() / name).read_bytes())
+        tools = tmp_path / "bin"
+        tools.mkdir()
+        for tool in ("bash", "dirname", "head", "cat", "sed", "env"):
+            found = next(Path(part) / tool for part in os.environ["PATH"].split(os.pathsep) if (Path(part) / tool).exists())
+            (tools / tool).symlink_to(found)
+        (tools / "python3").write_text('#!/bin/sh\n[ "$1" = --version ] && echo "Python 3.9.2" && exit 0\nexit 1\n')
+        (tools / "python3").chmod(0o755)
+        environment = {"PATH": str(tools)}
+        done = subprocess.run(["bash", str(tmp_path / "run_all.sh")], capture_output=True, text=True, env=environment, check=False)
+        assert done.returncode == 3
+        assert "recq needs Python 3.11 or newer; found: python3 (Python 3.9.2)" in done.stderr
+        assert not (tmp_path / ".venv").exists()
+
+    def test_active_environment_is_used(self, tmp_path: Path) -> None:
+        """A copy without .venv uses this environment, which holds the packages, and makes none of its own."""
+        import sys
+
+        for name in ("run_all.sh", "pyproject.toml"):
+            (tmp_path / name).write_bytes((paths.project_root() / name).read_bytes())
+        (tmp_path / "recq_lib").symlink_to(paths.project_root() / "recq_lib")
+        done = subprocess.run(
+            ["bash", str(tmp_path / "run_all.sh"), "--only", "99"],
+            capture_output=True,
+            text=True,
+            env=dict(os.environ) | {"VIRTUAL_ENV": sys.prefix},
+            check=False,
+        )
+        assert done.returncode == 2 and "notebook '99' is not there" in done.stderr
+        assert not (tmp_path / ".venv").exists()

@@ -1,0 +1,85 @@
+"""Kept clusterings: found once, told apart by what they follow from, and replaced when their file is damaged."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from recq_lib.config import protocol
+from recq_lib.data.synthetic import SyntheticConfig, generate
+from recq_lib.methods import sharing as methods
+from recq_lib.parts import sharing_store
+from recq_lib.parts.sharing import Sharing
+from recq_lib.runs import registry
+
+OPTIONS = {"ratio": 0.3, "cluster_seed": 7}
+
+
+@pytest.fixture(scope="module")
+def data():
+    return generate(SyntheticConfig(n_users=60, n_items=40, n_interactions=500, seed=1))
+
+
+@pytest.fixture(autouse=True)
+def own_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("RECQ_CHECKPOINTS_DIR", str(tmp_path))
+
+
+def some_sharing(seed: int = 0) -> Sharing:
+    rng = np.random.default_rng(seed)
+    users = np.stack([rng.integers(0, 9, 60), rng.integers(-1, 9, 60)], axis=1)
+    return Sharing(users, rng.integers(0, 5, 40), 9, 5, combine="sum")
+
+
+def same(a: Sharing, b: Sharing) -> bool:
+    sizes = (a.n_user_rows, a.n_item_rows, a.combine) == (b.n_user_rows, b.n_item_rows, b.combine)
+    return sizes and np.array_equal(a.users, b.users) and np.array_equal(a.items, b.items)
+
+
+def never() -> Sharing:
+    raise AssertionError("found a second time")
+
+
+def test_a_clustering_is_found_once(data):
+    first = sharing_store.kept(some_sharing, data, "baco", 8, OPTIONS)
+    again = sharing_store.kept(never, data, "baco", 8, dict(reversed(OPTIONS.items())))
+    assert same(first, some_sharing()) and same(again, first)
+    assert again.users.dtype == again.items.dtype == np.int64
+
+
+def test_whatever_a_clustering_follows_from_makes_another_file(data):
+    other = generate(SyntheticConfig(n_users=60, n_items=40, n_interactions=500, seed=2))
+    calls = [
+        (data, "baco", 8, OPTIONS), (other, "baco", 8, OPTIONS), (data, "lp", 8, OPTIONS), (data, "baco", 16, OPTIONS),
+        (data, "baco", 8, OPTIONS | {"cluster_seed": 8}), (data, "baco", 8, OPTIONS | {"scu": False}),
+    ]  # fmt: skip
+    assert len({sharing_store.path_of(*call) for call in calls}) == len(calls)
+
+
+def test_another_version_of_the_code_makes_another_file(data, monkeypatch):
+    before = sharing_store.path_of(data, "baco", 8, OPTIONS)
+    monkeypatch.setattr(sharing_store, "_computed_by", lambda: "another")
+    assert sharing_store.path_of(data, "baco", 8, OPTIONS) != before
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut off", b"not an archive"])
+def test_a_damaged_file_is_replaced(data, content):
+    path = sharing_store.path_of(data, "baco", 8, OPTIONS)
+    path.parent.mkdir()
+    path.write_bytes(content)
+    assert same(sharing_store.kept(some_sharing, data, "baco", 8, OPTIONS), some_sharing())
+    assert same(sharing_store.kept(never, data, "baco", 8, OPTIONS), some_sharing())
+
+
+@pytest.mark.parametrize("name", ["baco", "lp", "scc", "leiden"])
+def test_seeds_of_a_study_share_one_clustering(data, name, monkeypatch):
+    configs = [registry.resolve(name, protocol("baco", dim=8, seed=seed, options={"ratio": 0.3})) for seed in (0, 1)]
+    first = registry.build(name, data, configs[0])
+    monkeypatch.setitem(methods.SHARERS, name, never)
+    second = registry.build(name, data, configs[1])
+    assert same(first.table.sharing, second.table.sharing) and not first.table.weight.equal(second.table.weight)
+
+
+def test_rows_drawn_with_the_seed_are_not_kept(data, tmp_path):
+    drawn = [registry.build("random-hash", data, registry.resolve("random-hash", protocol("baco", dim=8, seed=s))) for s in (0, 1)]
+    assert not same(*(model.table.sharing for model in drawn)) and not (tmp_path / "sharings").exists()
