@@ -11,6 +11,7 @@ from scipy.sparse.linalg import svds
 
 from recq_lib.data.interactions import Interactions
 from recq_lib.errors import ConfigError
+from recq_lib.parts.method import Method
 
 
 class MostPop:
@@ -121,3 +122,13 @@ class GFCF:
 def _inverse_sqrt(degree: np.ndarray) -> np.ndarray:
     degree = degree.astype(np.float64)
     return np.divide(1.0, np.sqrt(degree), out=np.zeros_like(degree), where=degree > 0)
+
+
+# ---- entries ----------------------------------------------------------------------------------------------------------------
+
+METHODS = (
+    Method("mostpop", "MostPop", "simple", "closed_form", lambda data, config, teacher: MostPop(data), marker="o"),
+    Method("itemknn", "ItemKNN", "simple", "closed_form", lambda data, config, teacher: ItemKNN(data), marker="s"),
+    Method("ease", "EASE^R", "simple", "closed_form", lambda data, config, teacher: EASE(data), marker="^"),
+    Method("gfcf", "GF-CF", "simple", "closed_form", lambda data, config, teacher: GFCF(data), marker="D"),
+)

@@ -1,11 +1,4 @@
-"""The user-item graph and propagation over it, with the symmetric matrix's own autograd rule.
-
-LightGCN's propagation is `V^(l) = Â V^(l-1)` with `Â = D^-1/2 A D^-1/2` (no self loops; He et al., SIGIR 2020, Eq. 7-8).
-Â is symmetric, so backward needs no transpose. For a loss that reads all layers, `Σ_l <G_l, V^(l)>`, the gradient at
-`V^(0)` is `G_0 + Â(G_1 + Â(G_2 + …))`: Horner's form, L products each way.
-
-A training step reads the layers at the batch's nodes only; `propagation.py` leaves out what does not reach them.
-"""
+"""The user-item graph: `Â = D^-1/2 A D^-1/2`, no self loops (He et al., SIGIR 2020, Eq. 7-8); `propagation.py` spreads vectors over it."""
 
 from __future__ import annotations
 
@@ -15,7 +8,7 @@ import torch
 
 from recq_lib.data.interactions import Interactions
 from recq_lib.errors import ConfigError
-from recq_lib.graph.propagation import CpuLayers, CpuPropagation, NodeRows
+from recq_lib.kernels.propagation import balanced_chunks
 
 
 class Graph:
@@ -24,12 +17,18 @@ class Graph:
     Attributes
     ----------
     indptr [n+1], indices [2E], values [2E] : CSR of Â (int32 where it fits, int32, float32)
+
+    The constructor takes these, and `exact`, the values in float64, where the edges have weights of their own.
     """
 
-    def __init__(self, indptr: np.ndarray, indices: np.ndarray, values: np.ndarray, n_users: int, n_items: int) -> None:
+    def __init__(
+        self, indptr: np.ndarray, indices: np.ndarray, values: np.ndarray, n_users: int, n_items: int, *, exact: np.ndarray | None = None
+    ) -> None:
         self.indptr, self.indices, self.values = indptr, indices, values
         self.n_users, self.n_items = n_users, n_items
         self._cpu_values: dict[torch.dtype, np.ndarray] = {torch.float32: values}
+        if exact is not None:
+            self._cpu_values[torch.float64] = exact
         self._chunks: np.ndarray | None = None
         self._device_matrix: dict[tuple[str, torch.dtype], torch.Tensor] = {}
         self._buffers: dict[tuple[int, int, torch.dtype], torch.Tensor] = {}
@@ -67,8 +66,6 @@ class Graph:
     @property
     def chunks(self) -> np.ndarray:
         if self._chunks is None:
-            from recq_lib.kernels.propagation import balanced_chunks
-
             self._chunks = balanced_chunks(self.indptr)
         return self._chunks
 
@@ -107,53 +104,3 @@ class Graph:
         if key not in self._buffers:
             self._buffers[key] = torch.empty((self.n_nodes, like.shape[1]), dtype=like.dtype)
         return self._buffers[key]
-
-
-def propagate(x: torch.Tensor, graph: Graph, n_layers: int, rows: torch.Tensor | None = None) -> torch.Tensor:
-    """Layers `[V^(0), …, V^(L)]` of LightGCN propagation, at all nodes or at `rows` only; differentiable in `x`.
-
-    Parameters
-    ----------
-    x : [n, d] float32 or float64, layer 0
-    rows : [R] int64, distinct nodes; the result and the gradient are exact, only work nobody reads is skipped
-
-    Returns
-    -------
-    [L+1, n, d], or [L+1, R, d] with `rows`
-    """
-    if x.shape[0] != graph.n_nodes:
-        raise ConfigError(f"the table has {x.shape[0]} rows, but the graph has {graph.n_nodes} nodes; build both from one dataset")
-    if n_layers < 0:
-        raise ConfigError(f"n_layers is {n_layers}, but must be 0 or more")
-    if n_layers == 0:
-        return (x if rows is None else x.index_select(0, rows)).unsqueeze(0)
-    if x.device.type != "cpu":
-        return _DevicePropagation.apply(x, graph, n_layers, rows)
-    return CpuLayers.apply(x, graph, n_layers) if rows is None else CpuPropagation.apply(x, NodeRows(graph), n_layers, rows)
-
-
-class _DevicePropagation(torch.autograd.Function):
-    """The same rule with the device's own sparse product (CUDA); also runs on the CPU, where tests compare the two."""
-
-    @staticmethod
-    def forward(ctx, x, graph: Graph, n_layers: int, rows):
-        matrix = graph.matrix(x.device, x.dtype)
-        ctx.matrix, ctx.n_layers, ctx.rows = matrix, n_layers, rows
-        layers, current = [x if rows is None else x.index_select(0, rows)], x
-        for _ in range(n_layers):
-            current = matrix @ current
-            layers.append(current if rows is None else current.index_select(0, rows))
-        return torch.stack(layers)
-
-    @staticmethod
-    def backward(ctx, grad):
-        matrix, rows = ctx.matrix, ctx.rows
-
-        def add(total, part):
-            return total + part if rows is None else total.index_add_(0, rows, part)
-
-        total = grad.new_zeros((matrix.shape[0], grad.shape[2])) if rows is not None else torch.zeros_like(grad[0])
-        total = add(total, grad[ctx.n_layers])
-        for layer in range(ctx.n_layers - 1, -1, -1):
-            total = add(matrix @ total, grad[layer])
-        return total, None, None, None

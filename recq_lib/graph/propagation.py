@@ -1,4 +1,7 @@
-"""Propagation on the CPU, with its own autograd rule: what a training step computes, and what it leaves out because nobody reads it.
+"""Propagation over the graph with its own autograd rule: what a training step computes, and what it leaves out because nobody reads it.
+
+LightGCN's propagation is `V^(l) = Â V^(l-1)`. Â is symmetric, so backward needs no transpose. For a loss that reads all layers,
+`Σ_l <G_l, V^(l)>`, the gradient at `V^(0)` is `G_0 + Â(G_1 + Â(G_2 + …))`: Horner's form, L products each way.
 
 A step reads the layers at a batch's nodes `rows`. So of L layers the last is computed at `rows` alone, the one before it at their
 neighbours too, and those before that everywhere; backward, the gradient of the last layer reaches the neighbours only. With a table of
@@ -8,14 +11,38 @@ All of these skips are exact; merging the edges of a cluster changes the order o
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
 import scipy.sparse as sp
 import torch
 
-if TYPE_CHECKING:
-    from recq_lib.graph.adjacency import Graph
+from recq_lib.errors import ConfigError
+from recq_lib.graph.adjacency import Graph
+from recq_lib.kernels import propagation as kernel
+
+
+def propagate(x: torch.Tensor, graph: Graph, n_layers: int, rows: torch.Tensor | None = None) -> torch.Tensor:
+    """Layers `[V^(0), …, V^(L)]` of LightGCN propagation, at all nodes or at `rows` only; differentiable in `x`.
+
+    Parameters
+    ----------
+    x : [n, d] float32 or float64, layer 0
+    rows : [R] int64, distinct nodes; the result and the gradient are exact, only work nobody reads is skipped
+
+    Returns
+    -------
+    [L+1, n, d], or [L+1, R, d] with `rows`
+    """
+    if x.shape[0] != graph.n_nodes:
+        raise ConfigError(f"the table has {x.shape[0]} rows, but the graph has {graph.n_nodes} nodes; build both from one dataset")
+    if n_layers < 0:
+        raise ConfigError(f"n_layers is {n_layers}, but must be 0 or more")
+    if n_layers == 0:
+        return (x if rows is None else x.index_select(0, rows)).unsqueeze(0)
+    if x.device.type != "cpu":
+        return _DevicePropagation.apply(x, graph, n_layers, rows)
+    return CpuLayers.apply(x, graph, n_layers) if rows is None else CpuPropagation.apply(x, NodeRows(graph), n_layers, rows)
 
 
 class Rows(Protocol):
@@ -46,8 +73,6 @@ class NodeRows:
         _spread(self.graph, parameters, nodes, out)
 
     def gradient(self, above, slot, rows, own) -> torch.Tensor:
-        from recq_lib.kernels import propagation as kernel
-
         graph = self.graph
         result = torch.empty_like(above)  # autograd keeps it, so it may not be a buffer
         csr = (graph.indptr, graph.indices, graph.values_as(above.dtype))
@@ -74,21 +99,15 @@ class SharedRows:
         return self._merged.nnz <= self.graph.indices.size + self.shares.nnz
 
     def layer0(self, parameters, rows, out) -> None:
-        from recq_lib.kernels import propagation as kernel
-
         shares, _, _, _ = self._as(out.numpy().dtype)
         kernel.product_at(*shares, rows.numpy(), parameters.numpy(), out.numpy())
 
     def layer1(self, parameters, nodes, out) -> None:
-        from recq_lib.kernels import propagation as kernel
-
         _, merged, _, _ = self._as(out.numpy().dtype)
         nodes = np.arange(self.graph.n_nodes) if nodes is None else nodes
         kernel.product_at(*merged, nodes, parameters.numpy(), out.numpy(), places=nodes)
 
     def gradient(self, above, slot, rows, own) -> torch.Tensor:
-        from recq_lib.kernels import propagation as kernel
-
         shares, _, transposed, chunks = self._as(above.numpy().dtype)
         result = above.new_empty((self.shares.shape[1], above.shape[1]))
         kernel.product(*transposed, chunks, above.numpy(), result.numpy())
@@ -99,12 +118,10 @@ class SharedRows:
 
     def _as(self, dtype: np.dtype) -> tuple:
         """CSR parts of S, of ÂS and of its transpose in the caller's arithmetic, and chunks of the last."""
-        from recq_lib.kernels.propagation import balanced_chunks
-
         if dtype not in self._parts:
             transposed = self._merged.T.tocsr()
             parts = [(m.indptr, m.indices, m.data.astype(dtype)) for m in (self.shares, self._merged, transposed)]
-            self._parts[dtype] = (*parts, balanced_chunks(transposed.indptr))
+            self._parts[dtype] = (*parts, kernel.balanced_chunks(transposed.indptr))
         return self._parts[dtype]
 
 
@@ -113,8 +130,6 @@ class CpuPropagation(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, parameters, source: Rows, n_layers: int, rows):
-        from recq_lib.kernels import propagation as kernel
-
         graph, x = source.graph, parameters.detach().contiguous()
         csr = (graph.indptr, graph.indices, graph.values_as(x.dtype))
         wanted = rows.numpy()
@@ -139,8 +154,6 @@ class CpuPropagation(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, grad):
-        from recq_lib.kernels import propagation as kernel
-
         graph, n_layers, slot, grad = ctx.source.graph, ctx.n_layers, ctx.slot, grad.contiguous()
         parts = grad.numpy()
         target = torch.empty((graph.n_nodes, grad.shape[2]), dtype=grad.dtype) if n_layers == 1 else graph.buffer(0, grad[0])
@@ -179,10 +192,35 @@ class CpuLayers(torch.autograd.Function):
 
 def _spread(graph: Graph, x: torch.Tensor, nodes: np.ndarray | None, out: torch.Tensor) -> None:
     """`Â x` into `out` [n, d], at `nodes` alone if they are given."""
-    from recq_lib.kernels import propagation as kernel
-
     csr = (graph.indptr, graph.indices, graph.values_as(x.dtype))
     if nodes is None:
         kernel.product(*csr, graph.chunks, x.numpy(), out.numpy())
     else:
         kernel.product_at(*csr, nodes, x.numpy(), out.numpy(), places=nodes)
+
+
+class _DevicePropagation(torch.autograd.Function):
+    """The same rule with the device's own sparse product (CUDA); also runs on the CPU, where tests compare the two."""
+
+    @staticmethod
+    def forward(ctx, x, graph: Graph, n_layers: int, rows):
+        matrix = graph.matrix(x.device, x.dtype)
+        ctx.matrix, ctx.n_layers, ctx.rows = matrix, n_layers, rows
+        layers, current = [x if rows is None else x.index_select(0, rows)], x
+        for _ in range(n_layers):
+            current = matrix @ current
+            layers.append(current if rows is None else current.index_select(0, rows))
+        return torch.stack(layers)
+
+    @staticmethod
+    def backward(ctx, grad):
+        matrix, rows = ctx.matrix, ctx.rows
+
+        def add(total, part):
+            return total + part if rows is None else total.index_add_(0, rows, part)
+
+        total = grad.new_zeros((matrix.shape[0], grad.shape[2])) if rows is not None else torch.zeros_like(grad[0])
+        total = add(total, grad[ctx.n_layers])
+        for layer in range(ctx.n_layers - 1, -1, -1):
+            total = add(matrix @ total, grad[layer])
+        return total, None, None, None

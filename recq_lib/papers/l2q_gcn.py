@@ -12,16 +12,22 @@ its authors' next system (official BiGeaR code). `-anl` is known by two words of
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from functools import partial
+from typing import Any
 
 import torch
-from torch import nn
 
 from recq_lib.codes.packed import BitCodes
+from recq_lib.config import TrainConfig
+from recq_lib.data.interactions import Interactions
 from recq_lib.errors import ConfigError, one_of
 from recq_lib.parts.annealing import Schedule
+from recq_lib.parts.building import SCHEDULE_OPTIONS, TEACHER_OPTIONS, WARM_OPTIONS, concatenated, concatenated_if_warm, recommender
 from recq_lib.parts.estimators import ESTIMATORS
+from recq_lib.parts.method import Method
 from recq_lib.parts.model import Recommender
+from recq_lib.parts.protocols import Readout
 from recq_lib.parts.readouts import layer_weights
 
 LAYERS = ("all", "last", "mean")
@@ -29,7 +35,7 @@ SCALERS = ("alpha", "constant")
 RELAXATIONS = ("tanh", "mix")
 
 
-class LayerwiseSign(nn.Module):
+class LayerwiseSign(Readout):
     """The readout z = [w_l·scale·sign(v^(l))]_l, [R, S·d] for S coded segments.
 
     Parameters
@@ -167,3 +173,39 @@ def export_codes(model: Recommender) -> BitCodes:
     if not isinstance(model.readout, LayerwiseSign):
         raise ConfigError(f"readout is {type(model.readout).__name__}, but only layer-wise sign codes can be packed into bits")
     return model.readout.codes(model.layers(), model.n_users)
+
+
+# ---- entries ----------------------------------------------------------------------------------------------------------------
+
+SIGN_OPTIONS = {"estimator": "identity", "scaler": "alpha", "weighted": True, "layers": "all"}
+# full precision first, then from τ = 4, where the relaxation is nearly linear, to hard codes (chosen in study "annealing", ours)
+_ANNEALED = WARM_OPTIONS | SCHEDULE_OPTIONS | {"warm_start": True, "start": 4.0, "hold": 0.0, "span": 0.7, "relaxation": "tanh"}
+
+
+def sign_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of a method's options that `LayerwiseSign` takes."""
+    return {name: options[name] for name in SIGN_OPTIONS}
+
+
+def _l2q(data: Interactions, config: TrainConfig, teacher: Recommender | None) -> Recommender:
+    return recommender(data, config, LayerwiseSign(**sign_options(config.options)), teacher=teacher)
+
+
+def _l2q_anl(data: Interactions, config: TrainConfig, teacher: Recommender | None) -> Recommender:
+    options = config.options
+    readout = AnnealedSign(Schedule.from_options(options), relaxation=options["relaxation"], **sign_options(options))
+    return recommender(data, config, readout, teacher=teacher)
+
+
+def _post_training(data: Interactions, config: TrainConfig, teacher: Recommender) -> Recommender:
+    return recommender(data, config, LayerwiseSign(**sign_options(SIGN_OPTIONS | dict(config.options))), teacher=teacher)
+
+
+METHODS = (
+    Method("l2q-gcn", "L²Q-GCN", "one bit", "trained", _l2q, SIGN_OPTIONS | WARM_OPTIONS, concatenated_if_warm, marker="o"),
+    Method("l2q-gcn-anl", "L²Q-GCN-anl (ours)", "one bit", "trained", _l2q_anl, SIGN_OPTIONS | _ANNEALED, concatenated_if_warm, marker="s"),
+    Method(
+        "ptq-sign", "post-training sign", "one bit", "derived", _post_training,
+        TEACHER_OPTIONS | {"scaler": "alpha", "weighted": True, "layers": "all"}, concatenated, marker="x",
+    ),
+)  # fmt: skip

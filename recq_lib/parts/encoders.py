@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import torch
-from torch import nn
 
 from recq_lib.errors import ConfigError
-from recq_lib.graph.adjacency import Graph, propagate
+from recq_lib.graph.adjacency import Graph
+from recq_lib.graph.propagation import propagate
+from recq_lib.parts.protocols import Encoder
 
 
-class NoPropagation(nn.Module):
+class NoPropagation(Encoder):
     """Matrix factorisation: the table is the only layer."""
 
     n_layers = 0
@@ -18,8 +19,10 @@ class NoPropagation(nn.Module):
         return propagate(x, graph, 0, rows)
 
 
-class LightGCN(nn.Module):
+class LightGCN(Encoder):
     """`V^(l) = Â V^(l-1)`: no weights, no non-linearity (He et al., SIGIR 2020, Eq. 3 and 7)."""
+
+    linear = True
 
     def __init__(self, n_layers: int) -> None:
         super().__init__()

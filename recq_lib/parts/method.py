@@ -1,76 +1,59 @@
-"""`Method`: how a method is built; and the pieces that the families share."""
+"""`Method`: all that is known of a method, in one entry at the end of its file. `runs.registry` finds the entries by themselves.
+
+A module of `papers/` or `baselines/` lists its entries as `METHODS = (Method(…), …)`. Command line, studies, packing, bytes, colours and
+reports read what they need from there, so that a new method touches its own file and its test.
+"""
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
-from torch import nn
-
 from recq_lib.config import TrainConfig
 from recq_lib.data.interactions import Interactions
-from recq_lib.graph.adjacency import Graph
-from recq_lib.parts.encoders import LightGCN
+from recq_lib.errors import ConfigError, one_of
 from recq_lib.parts.model import Recommender
-from recq_lib.parts.tables import FullTable
+from recq_lib.sharing.sharing import Sharing
 
 Builder = Callable[[Interactions, TrainConfig, Recommender | None], object]
 Teacher = Callable[[TrainConfig], tuple[str, TrainConfig] | None]
+Sharer = Callable[[Interactions, TrainConfig], Sharing]
+
+FAMILIES = ("full precision", "one bit", "b bits", "shared rows", "simple")
+KINDS = ("trained", "derived", "closed_form")
 
 
 @dataclass(frozen=True)
 class Method:
-    """How a method is built.
+    """How a method is built, shown and quoted.
 
-    kind : "trained" (by `training.fit`), "derived" (from a trained teacher, ready when built), "closed_form" (a `BlockScorer`, ready)
-    build : (data, config, teacher or None) → model
+    name, title : as in commands and records; as in tables and figures
+    family : one of `FAMILIES`; it decides the colour
+    kind : "trained" (by `training.trainer.fit`), "derived" (from a trained teacher, ready when built), "closed_form" (scores blocks, ready)
+    build : (data, configuration with all options, teacher or None) → model
     options : names and defaults of the settings only this method has, `TrainConfig.options`
     teacher : from the resolved configuration to (method, configuration) of the trained model it starts from, or None
+    share : for methods that share rows: (data, configuration with all options) → the rows of every node
+    marker : matplotlib's name of its mark
+    published : paper → the name under which that paper's tables list it, where it is not `name`
+
+    Raises `ConfigError` for an unknown family or kind.
     """
 
     name: str
     title: str
+    family: str
     kind: str
     build: Builder
     options: Mapping[str, Any] = field(default_factory=dict)
     teacher: Teacher = lambda config: None
+    share: Sharer | None = None
+    marker: str = "o"
+    published: Mapping[str, str] = field(default_factory=dict)
 
-
-TEACHER_OPTIONS = {"teacher_epochs": 0, "teacher_lr": 0.0}  # 0: the same as the method itself
-SCHEDULE_OPTIONS = {"schedule": "exponential", "start": 1.0, "end": 0.1, "hold": 0.2, "span": 0.5}
-
-
-def full_precision(config: TrainConfig, readout: str) -> tuple[str, TrainConfig]:
-    """LightGCN with the same data, seed, width, depth and batches: the teacher of most methods that have one."""
-    epochs, lr = config.options["teacher_epochs"] or config.epochs, config.options["teacher_lr"] or config.lr
-    return "lightgcn", dataclasses.replace(config, readout=readout, epochs=epochs, lr=lr, options={})
-
-
-def recommender(
-    data: Interactions,
-    config: TrainConfig,
-    readout: nn.Module,
-    *,
-    table: nn.Module | None = None,
-    encoder: nn.Module | None = None,
-    teacher: Recommender | None = None,
-    auxiliary: nn.Module | None = None,
-) -> Recommender:
-    """LightGCN (or `encoder`) with `readout`; the table is a copy of the teacher's, if there is one, else random (or `table`)."""
-    table = full_table(data, config) if table is None else table
-    if teacher is not None:
-        with torch.no_grad():
-            table.weight.copy_(teacher.table.weight)
-    return Recommender(Graph.from_interactions(data), table, encoder or LightGCN(config.n_layers), readout, auxiliary)
-
-
-def full_table(data: Interactions, config: TrainConfig) -> FullTable:
-    return FullTable(data.n_nodes, config.dim, config.init_std, generator=torch.Generator().manual_seed(config.seed))
-
-
-def own_generator(config: TrainConfig) -> torch.Generator:
-    """For parameters beside the table, whose draw they must not disturb."""
-    return torch.Generator().manual_seed(config.seed + 1_000_003)
+    def __post_init__(self) -> None:
+        one_of(f"family of method {self.name!r}", self.family, FAMILIES)
+        one_of(f"kind of method {self.name!r}", self.kind, KINDS)
+        if not self.name or self.name != self.name.strip().lower():
+            raise ConfigError(f"method name is {self.name!r}, but must be lower-case text without spaces around it")

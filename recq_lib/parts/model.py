@@ -7,8 +7,7 @@ from torch import nn
 
 from recq_lib.graph.adjacency import Graph
 from recq_lib.graph.propagation import CpuPropagation
-from recq_lib.parts.encoders import LightGCN
-from recq_lib.parts.tables import SharedTable
+from recq_lib.parts.protocols import Auxiliary, Encoder, Part, Readout, Table
 
 
 class Recommender(nn.Module):
@@ -17,12 +16,10 @@ class Recommender(nn.Module):
     Parameters
     ----------
     graph : training graph; nodes are users, then items
-    table, encoder, readout : see `tables.py`, `encoders.py`, `readouts.py`
-    auxiliary : what the method's loss adds to BPR, or None. `auxiliary(model, batch)` is a scalar (`batch`: `training.Batch`);
-        `auxiliary.nodes(users)` names nodes that it needs encoded beside the batch's own
+    table, encoder, readout, auxiliary : see `protocols.py`; `auxiliary` is what the method's loss adds to BPR, or None
     """
 
-    def __init__(self, graph: Graph, table: nn.Module, encoder: nn.Module, readout: nn.Module, auxiliary: nn.Module | None = None) -> None:
+    def __init__(self, graph: Graph, table: Table, encoder: Encoder, readout: Readout, auxiliary: Auxiliary | None = None) -> None:
         super().__init__()
         self.graph, self.table, self.encoder, self.readout, self.auxiliary = graph, table, encoder, readout, auxiliary
 
@@ -36,29 +33,28 @@ class Recommender(nn.Module):
 
     def layers(self, rows: torch.Tensor | None = None) -> torch.Tensor:
         """Layers [L+1, R, d] at the nodes `rows` (all nodes without it)."""
-        if rows is not None and rows.device.type == "cpu" and isinstance(self.table, SharedTable) and isinstance(self.encoder, LightGCN):
-            merged = self.table.merged(self.graph) if self.encoder.n_layers > 1 else None
-            if merged is not None:  # the same layers without writing the table out
-                return CpuPropagation.apply(self.table.weight, merged, self.encoder.n_layers, rows)
+        if rows is not None and rows.device.type == "cpu" and self.encoder.linear and self.encoder.n_layers > 1:
+            source = self.table.source(self.graph)
+            if source is not None:  # the same layers without writing the table out
+                return CpuPropagation.apply(self.table.weight, source, self.encoder.n_layers, rows)
         return self.encoder(self.table(), self.graph, rows)
 
     def forward(self, rows: torch.Tensor | None = None) -> torch.Tensor:
         """Stored vectors z [R, D]."""
         return self.readout(self.layers(rows), rows)
 
-    def begin_epoch(self, epoch: int, epochs: int) -> None:
-        """Tell the parts which epoch begins; annealed ones follow their schedule."""
-        for part in self.parts():
-            if hasattr(part, "begin_epoch"):
-                part.begin_epoch(epoch, epochs)
-
-    def parts(self) -> list[nn.Module]:
+    def parts(self) -> list[Part]:
         """Table, encoder, readout, and the auxiliary loss if there is one."""
         return [part for part in (self.table, self.encoder, self.readout, self.auxiliary) if part is not None]
 
+    def begin_epoch(self, epoch: int, epochs: int) -> None:
+        """Tell the parts which epoch begins."""
+        for part in self.parts():
+            part.begin_epoch(epoch, epochs)
+
     def parameter_groups(self, lr: float) -> list[dict]:
-        """All parameters for an optimiser; parts with `parameter_groups(lr)` set the learning rates of their own."""
-        own = [group for part in self.parts() if hasattr(part, "parameter_groups") for group in part.parameter_groups(lr)]
+        """All parameters for an optimiser; some parts set the learning rates of their own."""
+        own = [group for part in self.parts() for group in part.parameter_groups(lr)]
         taken = {id(p) for group in own for p in group["params"]}
         return [{"params": [p for p in self.parameters() if id(p) not in taken]}, *own]
 

@@ -21,12 +21,14 @@ from torch import nn
 from torch.nn import functional as F
 
 from recq_lib.errors import ConfigError, one_of
-from recq_lib.graph.adjacency import Graph, propagate
+from recq_lib.graph.adjacency import Graph
+from recq_lib.graph.propagation import propagate
+from recq_lib.parts.protocols import Encoder, Readout
 
 ADJACENCIES = ("symmetric", "self_loops")
 
 
-class NGCF(nn.Module):
+class NGCF(Encoder):
     """Encoder: a table [n, d] to layers [L+1, R, d]; layer 0 is the table itself, the others have unit rows.
 
     Parameters
@@ -96,7 +98,7 @@ class NGCF(nn.Module):
         return f"{self.n_layers}, {self.dim}, dropout={self.dropout}, slope={self.slope}, adjacency={self.adjacency}"
 
 
-class SideBySide(nn.Module):
+class SideBySide(Readout):
     """Readout: the layers concatenated without weights, [R, (L+1)·d] (`readouts.Concat` has the weights of L²Q-GCN's family)."""
 
     def forward(self, layers: torch.Tensor, rows: torch.Tensor | None = None) -> torch.Tensor:

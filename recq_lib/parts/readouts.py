@@ -1,12 +1,10 @@
-"""Readouts: how layers [L+1, R, d] become the vector [R, D] that is stored and searched.
-
-`rows` [R] tells a readout which nodes it is given (None: all, in order); most do not ask.
-"""
+"""Readouts in full precision: how layers [L+1, R, d] become the vector [R, D] that is stored and searched."""
 
 from __future__ import annotations
 
 import torch
-from torch import nn
+
+from recq_lib.parts.protocols import Readout
 
 
 def layer_weights(layers: torch.Tensor) -> torch.Tensor:
@@ -15,28 +13,34 @@ def layer_weights(layers: torch.Tensor) -> torch.Tensor:
     return torch.arange(1, n_layers + 1, dtype=layers.dtype, device=layers.device) / n_layers
 
 
-class MeanPool(nn.Module):
+class MeanPool(Readout):
     """Mean over layers (LightGCN, Eq. 4 with α_k = 1/(K+1)); D = d."""
 
     def forward(self, layers: torch.Tensor, rows: torch.Tensor | None = None) -> torch.Tensor:
         return layers.mean(dim=0)
+
+    def pooling(self, n_layers: int) -> list[float]:
+        return [1 / (n_layers + 1)] * (n_layers + 1)
 
     def n_bytes(self, n_nodes: int, dim: int, n_layers: int) -> int:
         """Bytes stored for search: one float32 vector per node."""
         return 4 * n_nodes * dim
 
 
-class LastLayer(nn.Module):
+class LastLayer(Readout):
     """The last layer alone; D = d."""
 
     def forward(self, layers: torch.Tensor, rows: torch.Tensor | None = None) -> torch.Tensor:
         return layers[-1]
 
+    def pooling(self, n_layers: int) -> list[float]:
+        return [0.0] * n_layers + [1.0]
+
     def n_bytes(self, n_nodes: int, dim: int, n_layers: int) -> int:
         return 4 * n_nodes * dim
 
 
-class Concat(nn.Module):
+class Concat(Readout):
     """Layers side by side, layer l times `w_l = (l+1)/(L+1)`; D = (L+1)·d.
 
     Source: official BiGeaR code, the family L²Q-GCN belongs to (its papers' text writes the weight differently).

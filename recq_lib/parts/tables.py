@@ -10,10 +10,11 @@ from torch import nn
 from recq_lib.errors import ConfigError
 from recq_lib.graph.adjacency import Graph
 from recq_lib.graph.propagation import SharedRows
-from recq_lib.parts.sharing import Sharing
+from recq_lib.parts.protocols import Table
+from recq_lib.sharing.sharing import Sharing
 
 
-class FullTable(nn.Module):
+class FullTable(Table):
     """One trainable row per node, drawn from N(0, std²).
 
     The papers differ: std 0.1 (LightGCN and L²Q-GCN codes), 1.0 (BACO code). It decides how long the ranking takes to leave
@@ -28,24 +29,16 @@ class FullTable(nn.Module):
             raise ConfigError(f"init std is {std}, but must be 0 or more")
         self.weight = nn.Parameter(torch.randn(n_nodes, dim, generator=generator).mul_(std))
 
-    @property
-    def dim(self) -> int:
-        return self.weight.shape[1]
-
-    @property
-    def n_parameters(self) -> int:
-        return self.weight.numel()
-
-    def n_bytes(self) -> int:
-        """What must be kept: float32 rows."""
-        return 4 * self.weight.numel()
-
     def forward(self) -> torch.Tensor:
         """[n_nodes, d]"""
         return self.weight
 
+    def sharing_matrix(self) -> sp.csr_matrix:
+        """The identity."""
+        return sp.identity(self.weight.shape[0], format="csr")
 
-class SharedTable(nn.Module):
+
+class SharedTable(Table):
     """Codebook rows shared by users and by items: the table is S·E, S fixed (`Sharing`), E [K, d] trained, drawn from N(0, std²)."""
 
     def __init__(self, sharing: Sharing, dim: int, std: float = 1.0, *, generator: torch.Generator | None = None) -> None:
@@ -61,10 +54,6 @@ class SharedTable(nn.Module):
         self._merged: SharedRows | None = None
 
     @property
-    def dim(self) -> int:
-        return self.weight.shape[1]
-
-    @property
     def n_parameters(self) -> int:
         """As BACO's code counts; see `Sharing.n_parameters`."""
         return self.sharing.n_parameters(self.dim)
@@ -77,8 +66,15 @@ class SharedTable(nn.Module):
         """[n_nodes, d]"""
         return FixedProduct.apply(self.weight, *self._matrices)
 
-    def merged(self, graph: Graph) -> SharedRows | None:
-        """For propagation over `graph` from the codebooks themselves (`propagation.py`); None where it would cost more."""
+    def sharing_matrix(self) -> sp.csr_matrix:
+        return self.sharing.matrix()
+
+    def facts(self) -> dict[str, int]:
+        sharing = self.sharing
+        return {"user_rows": sharing.n_user_rows, "item_rows": sharing.n_item_rows, "extra_rows": sharing.n_extra}
+
+    def source(self, graph: Graph) -> SharedRows | None:
+        """Propagation over `graph` from the codebooks themselves (`graph.propagation`); None where it would cost more."""
         if self._merged is None or self._merged.graph is not graph:
             self._merged = SharedRows(graph, self._matrices[0].matrix)
         return self._merged if self._merged.worth_it else None

@@ -12,11 +12,11 @@ import numpy as np
 
 from recq_lib.config import protocol
 from recq_lib.data.interactions import Interactions
-from recq_lib.errors import ConfigError, one_of
+from recq_lib.errors import ConfigError
 from recq_lib.io.files import npz_bytes, write_atomically
-from recq_lib.methods import sharing as methods
-from recq_lib.parts.sharing import Sharing
+from recq_lib.papers.baco.method import baco, sharing_from
 from recq_lib.runs import registry
+from recq_lib.sharing.sharing import Sharing
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def compress(method: str, data: Interactions, *, budget: float | None = None, di
 
     Raises `ConfigError` for an unknown method or option, for `budget` with `gamma`, and for a budget that the method cannot meet.
     """
-    one_of("sharing method", method, tuple(methods.SHARERS))
+    share = registry.sharer(method)
     known, gamma = registry.method(method).options, options.get("gamma", 0.0)
     if not (math.isfinite(gamma) and gamma >= 0):
         raise ConfigError(f"gamma is {gamma}, but must be a finite number ≥ 0 (0: label propagation); leave it out to search for it")
@@ -80,10 +80,10 @@ def compress(method: str, data: Interactions, *, budget: float | None = None, di
     config = registry.resolve(method, protocol("baco", dim=dim, seed=seed, options=options))
     start, gamma = time.perf_counter(), None
     if method == "baco":
-        clustering = methods.baco(data, config)
-        sharing, gamma = methods.sharing_from(clustering), clustering.gamma
+        clustering = baco(data, config)
+        sharing, gamma = sharing_from(clustering), clustering.gamma
     else:
-        sharing = methods.share(method, data, config)
+        sharing = share(data, config)
     seconds = time.perf_counter() - start
     full, parameters = dim * data.n_nodes, sharing.n_parameters(dim)
     return Compression(method, data.name, dim, sharing, parameters, parameters / full, sharing.n_bytes(dim), 4 * full, seconds, gamma)

@@ -6,7 +6,6 @@ Both are checked when they are made, so that whatever exists can be written to d
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -15,6 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from recq_lib.errors import ConfigError, RecordError, one_of
+from recq_lib.io.canonical import canonical_json
 
 PROFILES = ("paper", "quick", "smoke")  # best first
 SPEC_FIELDS = ("method", "dataset", "seed", "profile", "params", "data_fingerprint")
@@ -133,11 +133,6 @@ class FrozenParams(dict):
 
     def __reduce__(self) -> tuple:
         return FrozenParams, (dict(self),)
-
-
-def canonical_json(value: object) -> str:
-    """JSON with sorted keys, no white space, ASCII only, floats as `repr` writes them (which Python reads back exactly)."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def clean_param(name: object, value: object) -> Param:

@@ -1,21 +1,56 @@
-"""Methods by name, in one place: `build("lightgcn", data, config)` gives a model, trained or not."""
+"""Methods by name: `build("lightgcn", data, config)` gives a model, trained or not.
+
+Entries are found by themselves: every module of `recq_lib.papers` and `recq_lib.baselines` may list some as `METHODS` (see `parts.method`).
+`register` adds one from anywhere else.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+import importlib
+import pkgutil
+from types import ModuleType
 
+from recq_lib import baselines, papers
 from recq_lib.config import TrainConfig
 from recq_lib.data.interactions import Interactions
 from recq_lib.errors import ConfigError, one_of
-from recq_lib.methods import bits, codes, full, sharing
-from recq_lib.parts.method import Method
+from recq_lib.parts.method import FAMILIES, Method, Sharer
 from recq_lib.parts.model import Recommender
 
-METHODS: dict[str, Method] = {method.name: method for family in (full, codes, bits, sharing) for method in family.METHODS}
+
+def _entries(package: ModuleType) -> list[Method]:
+    """Of every module below `package`, in the order of their names."""
+    modules = (importlib.import_module(found.name) for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."))
+    return [entry for module in modules for entry in getattr(module, "METHODS", ())]
+
+
+METHODS: dict[str, Method] = {}
+
+
+def register(entry: Method) -> Method:
+    """Add a method, for this process. Raises `ConfigError` if its name is taken."""
+    if entry.name in METHODS:
+        raise ConfigError(f"method {entry.name!r} is registered already ({METHODS[entry.name].title}); choose another name")
+    METHODS[entry.name] = entry
+    return entry
+
+
+for _entry in sorted(_entries(papers) + _entries(baselines), key=lambda entry: FAMILIES.index(entry.family)):
+    register(_entry)
 
 
 def method(name: str) -> Method:
     return METHODS[one_of("method", name, tuple(METHODS))]
+
+
+def sharer(name: str) -> Sharer:
+    """What finds the rows of a method that shares them: (data, configuration with all options) → `Sharing`.
+
+    Raises `ConfigError` for another method, and for CCE and LEGCF, whose rows are only found while training.
+    """
+    able = tuple(entry.name for entry in METHODS.values() if entry.share is not None)
+    return METHODS[one_of("sharing method", name, able)].share
 
 
 def resolve(name: str, config: TrainConfig | None = None) -> TrainConfig:

@@ -204,9 +204,5 @@ def _record(
 
 def _table_facts(model) -> dict[str, int]:
     """How large a model's table is: numbers as BACO's code counts them, and rows per side where nodes share them."""
-    table = getattr(model, "table", None)
-    if table is None:
-        return {}
-    sharing = getattr(table, "sharing", None)
-    rows = {} if sharing is None else {"user_rows": sharing.n_user_rows, "item_rows": sharing.n_item_rows, "extra_rows": sharing.n_extra}
-    return {"table_parameters": table.n_parameters} | rows
+    table = getattr(model, "table", None)  # closed forms have none
+    return {} if table is None else {"table_parameters": table.n_parameters} | table.facts()

@@ -8,15 +8,20 @@ order, so losses and gradients agree within rounding.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+import numba
 import numpy as np
 import scipy.sparse as sp
 import torch
 
-from recq_lib.parts.encoders import LightGCN
+from recq_lib.kernels import bpr as kernel
+from recq_lib.kernels import propagation as products
 from recq_lib.parts.model import Recommender
-from recq_lib.parts.readouts import MeanPool
-from recq_lib.parts.tables import FullTable, SharedTable
 from recq_lib.training.expansion import Expansion, expand, parts, read_probability
+
+if TYPE_CHECKING:
+    from recq_lib.training.trainer import Trainer
 
 
 class BprStep:
@@ -25,24 +30,24 @@ class BprStep:
     def __init__(self, model: Recommender, l2: float) -> None:
         self.weight, self.graph, self.l2 = model.table.weight, model.graph, l2
         n = model.graph.n_nodes
-        full = isinstance(model.table, FullTable)
-        self.shares = sp.identity(n, format="csr") if full else model.table.sharing.matrix()
+        self.shares = model.table.sharing_matrix()
         self.gradient = torch.empty_like(self.weight)
         self.place = np.empty(n, np.int32)
         self.plan: Expansion | None = None  # made for the first batch's size
 
     @staticmethod
     def fits(model: Recommender) -> bool:
-        """Is `model` of the kind this step is written for, on the CPU?"""
-        exact = type(model.encoder) is LightGCN and type(model.readout) is MeanPool and type(model.table) in (FullTable, SharedTable)
-        return exact and model.encoder.n_layers == 2 and model.auxiliary is None and model.table.weight.device.type == "cpu"
+        """Two linear layers, their mean, a table of constant shares, no further loss, on the CPU."""
+        if not (model.encoder.linear and model.encoder.n_layers == 2 and model.auxiliary is None):
+            return False
+        mean = model.readout.pooling(2) == [1 / 3] * 3
+        return mean and model.table.weight.device.type == "cpu" and model.table.sharing_matrix() is not None
+
+    @classmethod
+    def of(cls, trainer: Trainer) -> BprStep:
+        return cls(trainer.model, trainer.config.l2)
 
     def __call__(self, users: torch.Tensor, positives: torch.Tensor, negatives: torch.Tensor) -> float:
-        import numba
-
-        from recq_lib.kernels import bpr as kernel
-        from recq_lib.kernels import propagation as products
-
         graph, parameters = self.graph, self.weight.detach().numpy()
         ends = [users.numpy(), positives.numpy() + graph.n_users, negatives.numpy() + graph.n_users]
         slot, rows = self._slots(ends)

@@ -1,7 +1,7 @@
 """`fit`: an explicit training loop with evaluation, early stopping, checkpoint and resume.
 
-On a CPU a run repeats bit for bit for a fixed number of threads, and a resumed run ends as an uninterrupted one: triples depend on
-and a method's own noise depend on (seed, epoch) alone, and the checkpoint holds parameters, optimiser state, the best parameters so far
+On a CPU a run repeats bit for bit for a fixed number of threads, and a resumed run ends as an uninterrupted one: triples and a
+method's own noise depend on (seed, epoch) alone, and the checkpoint holds parameters, optimiser state, the best parameters so far
 and the history. On an accelerator sums over repeated rows use atomic additions, so two runs agree only within rounding.
 """
 
@@ -23,9 +23,9 @@ from recq_lib.evaluation.ranking import Evaluation, evaluate
 from recq_lib.parts.model import Recommender
 from recq_lib.parts.pair_scores import pair_scores
 from recq_lib.training import checkpoint as checkpoints
-from recq_lib.training.bpr_step import BprStep
 from recq_lib.training.losses import bpr, l2_of_rows
 from recq_lib.training.sampling import TripleSampler
+from recq_lib.training.steps import step_for
 
 
 @dataclass
@@ -75,7 +75,7 @@ class Trainer:
         self.device = torch.device(device)
         self.sampler = TripleSampler(data, convention=config.sampling, negatives=config.negatives, seed=config.seed, device=device)
         self.optimizer = torch.optim.Adam(model.parameter_groups(config.lr), lr=config.lr, weight_decay=config.weight_decay, fused=True)
-        self.fused = BprStep(model, config.l2) if BprStep.fits(model) else None
+        self.step = step_for(self)
         self.epoch = 0  # next epoch to train
         self.history: list[dict[str, float]] = []
         self.best_value, self.best_epoch, self.stale = -math.inf, -1, 0
@@ -109,13 +109,7 @@ class Trainer:
 
     def train_batch(self, users: torch.Tensor, positives: torch.Tensor, negatives: torch.Tensor) -> torch.Tensor | float:
         """One step of the optimiser; returns the batch's loss before it."""
-        if self.fused is not None:
-            loss = self.fused(users, positives, negatives)
-        else:
-            loss = self.loss(users, positives, negatives)
-            self.optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            loss = loss.detach()
+        loss = self.step(users, positives, negatives)
         self.optimizer.step()
         return loss
 
@@ -127,8 +121,7 @@ class Trainer:
             # noise drawn by a method depends on (seed, epoch) alone, like the triples, so a resumed run needs no random state
             torch.manual_seed(self.config.seed * 1_000_003 + self.epoch)
             for part in self.model.parts():
-                if hasattr(part, "prepare"):
-                    part.prepare(self)
+                part.prepare(self)
             with torch.enable_grad():  # a caller may be inside no_grad
                 return self._train_batches()
 
@@ -163,8 +156,7 @@ class Trainer:
         loss = self.train_epoch()
         self.seconds += time.perf_counter() - start
         self.history.append({"epoch": self.epoch, "loss": loss})
-        if hasattr(self.model.readout, "diagnostics"):
-            self.history[-1].update(self.model.readout.diagnostics(self.model))
+        self.history[-1].update(self.model.readout.diagnostics(self.model))
         if self.epoch % self.config.eval_every == 0:
             value = self.validate()
             if value > self.best_value:

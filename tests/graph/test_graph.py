@@ -5,7 +5,8 @@ from helpers import dense_normalised, random_interactions
 
 from recq_lib.data.interactions import Interactions
 from recq_lib.errors import ConfigError
-from recq_lib.graph.adjacency import Graph, _DevicePropagation, propagate
+from recq_lib.graph.adjacency import Graph
+from recq_lib.graph.propagation import _DevicePropagation, propagate
 
 
 @pytest.fixture(scope="module")

@@ -4,13 +4,13 @@ import scipy.sparse as sp
 import torch
 from helpers import dense_normalised, random_interactions
 
-from recq_lib.graph.adjacency import Graph, propagate
-from recq_lib.graph.propagation import CpuPropagation, SharedRows
+from recq_lib.graph.adjacency import Graph
+from recq_lib.graph.propagation import CpuPropagation, SharedRows, propagate
 from recq_lib.parts.encoders import LightGCN
 from recq_lib.parts.model import Recommender
 from recq_lib.parts.readouts import MeanPool
-from recq_lib.parts.sharing import Sharing
 from recq_lib.parts.tables import SharedTable
+from recq_lib.sharing.sharing import Sharing
 
 ROWS = torch.tensor([0, 3, 4, 41, 44, 69])
 
@@ -81,4 +81,4 @@ def test_a_model_of_shared_rows_gives_one_result_on_both_ways(data, graph, n_lay
     torch.testing.assert_close(merged, written, atol=1e-6, rtol=1e-5)
     gradients = [torch.autograd.grad(z.cos().sum(), table.weight)[0] for z in (merged, written)]
     torch.testing.assert_close(*gradients, atol=1e-6, rtol=1e-5)
-    assert (table.merged(graph) is not None) and table.merged(graph) is table.merged(graph)
+    assert (table.source(graph) is not None) and table.source(graph) is table.source(graph)

@@ -12,9 +12,10 @@ from recq_lib.kernels import propagation
 from recq_lib.parts.encoders import LightGCN, NoPropagation
 from recq_lib.parts.model import Recommender
 from recq_lib.parts.readouts import LastLayer, MeanPool
-from recq_lib.parts.sharing import Sharing
 from recq_lib.parts.tables import FullTable, SharedTable
+from recq_lib.sharing.sharing import Sharing
 from recq_lib.training.bpr_step import BprStep
+from recq_lib.training.steps import AutogradStep
 from recq_lib.training.trainer import Trainer
 
 CONFIG = protocol("baco", dim=16, batch_size=40, epochs=3, ks=(5,), select_metric="recall@5")
@@ -88,8 +89,8 @@ def test_training_with_it_ends_where_autograd_does(data, kind):
     tables = []
     for fused in (True, False):
         trainer = Trainer(model_of(kind, data), data, CONFIG)
-        assert trainer.fused is not None
-        trainer.fused = trainer.fused if fused else None
+        assert isinstance(trainer.step, BprStep)
+        trainer.step = trainer.step if fused else AutogradStep(trainer)
         losses = [trainer.train_epoch() for _ in range(3)]
         tables.append((torch.tensor(losses), trainer.model.table.weight.detach()))
     torch.testing.assert_close(tables[0][0], tables[1][0], rtol=1e-5, atol=0)

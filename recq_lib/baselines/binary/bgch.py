@@ -10,14 +10,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
-from torch import nn
 from torch.nn import functional as F
 
-from recq_lib.graph.adjacency import Graph, propagate
+from recq_lib.baselines.binary.readouts import LinkEntropy
+from recq_lib.config import TrainConfig
+from recq_lib.data.interactions import Interactions
+from recq_lib.graph.adjacency import Graph
+from recq_lib.graph.propagation import propagate
 from recq_lib.papers.l2q_gcn import LayerwiseSign
+from recq_lib.parts.building import own_generator, recommender
+from recq_lib.parts.method import Method
+from recq_lib.parts.model import Recommender
+from recq_lib.parts.protocols import Auxiliary, Encoder
 
 if TYPE_CHECKING:
-    from recq_lib.parts.model import Recommender
     from recq_lib.training.trainer import Batch
 
 
@@ -40,7 +46,7 @@ class ProjectedSign(LayerwiseSign):
         return f"{super().extra_repr()}, skip={self.skip}"
 
 
-class DispersedLightGCN(nn.Module):
+class DispersedLightGCN(Encoder):
     """LightGCN on a dispersed table: E ← E - η·E·v·vᵀ/‖v‖², v the leading right singular direction of E, users and items apart.
 
     v: two steps of power iteration on EᵀE, averaged over two random starts, outside the gradient. The official code draws the starts anew
@@ -69,7 +75,7 @@ class DispersedLightGCN(nn.Module):
         return f"{self.n_layers}, rate={self.rate}"
 
 
-class NoisyViews(nn.Module):
+class NoisyViews(Auxiliary):
     """BGCH+'s contrast: rate · (InfoNCE of two noisy float views + InfoNCE of two noisy hash views), users and items apart.
 
     A view adds ε·sign(v)⊙(random unit vector) to the layers after the first; temperature 0.2. The views of a node should resemble each
@@ -80,9 +86,6 @@ class NoisyViews(nn.Module):
     def __init__(self, rate: float = 0.02, epsilon: float = 0.1, temperature: float = 0.2, sample: int = 512) -> None:
         super().__init__()
         self.rate, self.epsilon, self.temperature, self.sample = rate, epsilon, temperature, sample
-
-    def nodes(self, users: torch.Tensor) -> torch.Tensor:
-        return users[:0]
 
     def forward(self, model: Recommender, batch: Batch) -> torch.Tensor:
         users, items = (self._some(torch.unique(ids)) for ids in (batch.users, torch.cat([batch.positives, batch.negatives])))
@@ -108,3 +111,22 @@ class NoisyViews(nn.Module):
 
     def extra_repr(self) -> str:
         return f"rate={self.rate}, epsilon={self.epsilon}, temperature={self.temperature}, sample={self.sample}"
+
+
+# ---- entries ----------------------------------------------------------------------------------------------------------------
+
+def _bgch(data: Interactions, config: TrainConfig, teacher: Recommender | None) -> Recommender:
+    readout = ProjectedSign(config.dim, terms=config.options["terms"], generator=own_generator(config))
+    encoder = DispersedLightGCN(config.n_layers, config.options["dispersion"])
+    return recommender(data, config, readout, encoder=encoder, auxiliary=LinkEntropy(1.0, layer0=True))
+
+
+def _bgch_plus(data: Interactions, config: TrainConfig, teacher: Recommender | None) -> Recommender:
+    readout = ProjectedSign(config.dim, skip=1, terms=config.options["terms"], generator=own_generator(config))
+    return recommender(data, config, readout, auxiliary=NoisyViews(config.options["rate"]))
+
+
+METHODS = (
+    Method("bgch", "BGCH", "one bit", "trained", _bgch, {"terms": 8, "dispersion": 0.1}, marker="D"),
+    Method("bgch-plus", "BGCH+", "one bit", "trained", _bgch_plus, {"terms": 8, "rate": 0.02}, marker="d"),
+)

@@ -15,13 +15,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch import nn
 from torch.nn import functional as F
 
+from recq_lib.config import TrainConfig
+from recq_lib.data.interactions import Interactions
 from recq_lib.errors import ConfigError
 from recq_lib.evaluation.ranking import rank
+from recq_lib.papers.l2q_gcn import SIGN_OPTIONS, LayerwiseSign, sign_options
+from recq_lib.parts.building import TEACHER_OPTIONS, concatenated, recommender
+from recq_lib.parts.method import Method
 from recq_lib.parts.model import Recommender
 from recq_lib.parts.pair_scores import pair_scores
+from recq_lib.parts.protocols import Auxiliary
 
 if TYPE_CHECKING:
     from recq_lib.training.trainer import Batch
@@ -40,7 +45,7 @@ def top_lists(teacher: Recommender, length: int = 100) -> torch.Tensor:
     return torch.stack(lists)
 
 
-class InferenceDistillation(nn.Module):
+class InferenceDistillation(Auxiliary):
     """L_ID over the users of a batch, repeats counted.
 
     Parameters
@@ -84,3 +89,20 @@ class InferenceDistillation(nn.Module):
 
     def extra_repr(self) -> str:
         return f"{tuple(self.lists.shape)}, weight={self.weight}, decay={self.decay}"
+
+
+# ---- entry ------------------------------------------------------------------------------------------------------------------
+
+def _bigear(data: Interactions, config: TrainConfig, teacher: Recommender) -> Recommender:
+    options = config.options
+    distillation = InferenceDistillation(top_lists(teacher, options["top"]), options["weight"]) if options["weight"] else None
+    readout = LayerwiseSign(constants={"gamma": options["gamma"]} if options["estimator"] == "gaussian" else {}, **sign_options(options))
+    return recommender(data, config, readout, teacher=teacher, auxiliary=distillation)
+
+
+METHODS = (
+    Method(
+        "bigear", "BiGeaR", "one bit", "trained", _bigear,
+        SIGN_OPTIONS | TEACHER_OPTIONS | {"estimator": "gaussian", "gamma": 1.0, "top": 100, "weight": 1.0}, concatenated, marker="^",
+    ),
+)  # fmt: skip

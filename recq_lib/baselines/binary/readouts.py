@@ -7,24 +7,30 @@ official code multiplies its scores by 10/d, without which BPR saturates.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
+from recq_lib.config import TrainConfig
+from recq_lib.data.interactions import Interactions
 from recq_lib.errors import ConfigError
 from recq_lib.parts.annealing import Schedule
+from recq_lib.parts.building import SCHEDULE_OPTIONS, TEACHER_OPTIONS, concatenated, own_generator, recommender
 from recq_lib.parts.estimators import sign
+from recq_lib.parts.method import Method
+from recq_lib.parts.model import Recommender
 from recq_lib.parts.pair_scores import pair_scores
+from recq_lib.parts.protocols import Auxiliary, Readout
 from recq_lib.parts.readouts import Concat
 
 if TYPE_CHECKING:
-    from recq_lib.parts.model import Recommender
     from recq_lib.training.trainer import Batch
 
 
-class UnitCodes(nn.Module):
+class UnitCodes(Readout):
     """√(10/d)·sign(mean of layers), [R, d]; subclasses train with something smoother and are always evaluated with this."""
 
     def forward(self, layers: torch.Tensor, rows: torch.Tensor | None = None) -> torch.Tensor:
@@ -122,7 +128,7 @@ class GuidedHash(UnitCodes):
         return f"soft={self.soft}, {self.schedule}"
 
 
-class LinkEntropy(nn.Module):
+class LinkEntropy(Auxiliary):
     """weight · mean of softplus(-y⁺) + softplus(y⁻): cross-entropy of observed and unobserved links, beside BPR.
 
     On the stored vectors (HashGNN) or on layer 0 (`layer0`, BGCH).
@@ -131,9 +137,6 @@ class LinkEntropy(nn.Module):
     def __init__(self, weight: float, *, layer0: bool = False) -> None:
         super().__init__()
         self.weight, self.layer0 = weight, layer0
-
-    def nodes(self, users: torch.Tensor) -> torch.Tensor:
-        return users[:0]
 
     def forward(self, model: Recommender, batch: Batch) -> torch.Tensor:
         u, p, n = batch.at(batch.users), batch.at_items(batch.positives), batch.at_items(batch.negatives)
@@ -145,7 +148,7 @@ class LinkEntropy(nn.Module):
         return f"{self.weight}, layer0={self.layer0}"
 
 
-class RandomHyperplanes(nn.Module):
+class RandomHyperplanes(Readout):
     """LSH codes of a trained model: √(10/bits)·sign(z·W), W Gaussian and fixed (Charikar, STOC 2002); z is its `Concat` readout."""
 
     def __init__(self, width: int, bits: int, *, generator: torch.Generator | None = None) -> None:
@@ -163,3 +166,41 @@ class RandomHyperplanes(nn.Module):
 
     def extra_repr(self) -> str:
         return f"bits={self.bits}"
+
+
+# ---- entries ----------------------------------------------------------------------------------------------------------------
+
+def _lsh(data: Interactions, config: TrainConfig, teacher: Recommender) -> Recommender:
+    width = config.dim * (config.n_layers + 1)
+    readout = RandomHyperplanes(width, config.options["bits"] or config.dim, generator=own_generator(config))
+    return recommender(data, config, readout, teacher=teacher)
+
+
+def _continued(data: Interactions, config: TrainConfig, teacher: Recommender | None) -> Recommender:
+    return recommender(data, config, ContinuedTanh(Schedule.from_options(config.options)))
+
+
+def _gumbel(data: Interactions, config: TrainConfig, teacher: Recommender | None) -> Recommender:
+    return recommender(data, config, GumbelBits(Schedule.from_options(config.options), config.options["gain"]))
+
+
+def _hashgnn(data: Interactions, config: TrainConfig, teacher: Recommender | None, *, soft: bool) -> Recommender:
+    readout = GuidedHash(config.dim, Schedule.from_options(config.options), soft=soft, generator=own_generator(config))
+    return recommender(data, config, readout, auxiliary=LinkEntropy(config.options["link_weight"]))
+
+
+_GUIDED = SCHEDULE_OPTIONS | {"schedule": "linear", "start": 0.0, "end": 1.0, "hold": 0.0, "span": 0.8, "link_weight": 0.1}
+METHODS = (
+    Method("lsh", "LSH", "one bit", "derived", _lsh, TEACHER_OPTIONS | {"bits": 0}, concatenated, marker="+"),  # 0: as many as d
+    Method(
+        "hashnet", "HashNet", "one bit", "trained", _continued,
+        SCHEDULE_OPTIONS | {"schedule": "doubling", "end": 1 / 64, "hold": 0.1, "span": 0.8}, marker="v",
+    ),
+    Method("hashrec", "HashRec (CIGAR)", "one bit", "trained", _continued, SCHEDULE_OPTIONS | {"schedule": "root"}, marker="<"),
+    Method(
+        "gumbelrec", "GumbelRec", "one bit", "trained", _gumbel,
+        SCHEDULE_OPTIONS | {"end": 0.2, "hold": 0.0, "span": 0.8, "gain": 10.0}, marker=">",
+    ),
+    Method("hashgnn-hard", "HashGNN (hard)", "one bit", "trained", partial(_hashgnn, soft=False), _GUIDED, marker="P"),
+    Method("hashgnn-soft", "HashGNN (soft)", "one bit", "trained", partial(_hashgnn, soft=True), _GUIDED | {"end": 0.5}, marker="p"),
+)  # fmt: skip

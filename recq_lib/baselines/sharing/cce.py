@@ -22,13 +22,20 @@ import scipy.sparse as sp
 import torch
 from torch import nn
 
+from recq_lib.config import TrainConfig
+from recq_lib.data.interactions import Interactions
 from recq_lib.errors import ConfigError
+from recq_lib.parts.building import on_rows
+from recq_lib.parts.method import Method
+from recq_lib.parts.model import Recommender
+from recq_lib.parts.protocols import Table
 from recq_lib.parts.tables import Fixed, FixedProduct
+from recq_lib.sharing.louvain import SIZE_OPTIONS, rows_of
 
 CLUSTER_EPOCH = 1  # clusters before the second epoch
 
 
-class CCETable(nn.Module):
+class CCETable(Table):
     """Table [n_nodes, d], users first, of two composed codebooks per side.
 
     Parameters
@@ -86,10 +93,6 @@ class CCETable(nn.Module):
         self._build()
 
     # ---- the table ----------------------------------------------------------------------------------------------------------
-
-    @property
-    def dim(self) -> int:
-        return self.weight.shape[1]
 
     @property
     def n_parameters(self) -> int:
@@ -195,3 +198,15 @@ def _group_means(x: np.ndarray, group: np.ndarray, n_groups: int) -> np.ndarray:
     counts = np.bincount(group, minlength=n_groups)
     sums = sp.csr_matrix((np.ones(group.size), (group, np.arange(group.size))), shape=(n_groups, group.size)) @ x
     return sums / np.maximum(counts, 1)[:, None]
+
+
+# ---- entry ------------------------------------------------------------------------------------------------------------------
+
+def _cce(data: Interactions, config: TrainConfig, teacher: Recommender | None) -> Recommender:
+    rows, generator = rows_of(data, config.options["ratio"]), torch.Generator().manual_seed(config.seed)
+    std = config.init_std if config.options["normal_start"] else None
+    return on_rows(data, config, CCETable(data.n_users, data.n_items, *rows, config.dim, std=std, seed=config.seed, generator=generator))
+
+
+# rows are only found while training, so there is no `share`
+METHODS = (Method("cce", "CCE", "shared rows", "trained", _cce, SIZE_OPTIONS | {"normal_start": False}, marker="2"),)

@@ -7,15 +7,20 @@ from __future__ import annotations
 
 import math
 import warnings
+from functools import partial
 
 import numpy as np
 import scipy.sparse as sp
 
-from recq_lib.baselines.sharing.grouping import SEED, Grouping, Stopwatch, degrees, exactly_one, number, sharing_of, whole
+from recq_lib.baselines.sharing.propagated import total_size
+from recq_lib.config import TrainConfig
 from recq_lib.data.interactions import Interactions
 from recq_lib.errors import ConfigError
 from recq_lib.kernels.coclustering import reassign
-from recq_lib.parts.sharing import Sharing
+from recq_lib.parts.building import sharing_method
+from recq_lib.sharing.grouping import SEED, Grouping, Stopwatch, degrees, exactly_one, number, sharing_of, whole
+from recq_lib.sharing.louvain import CLUSTER_OPTIONS, rows_of
+from recq_lib.sharing.sharing import Sharing
 
 _EVALUATIONS = 4  # of a clustering with thousands of clusters: minutes
 
@@ -269,3 +274,16 @@ def _information(joint: sp.csr_matrix) -> float:
     joint, total = joint.tocoo(), joint.sum()
     ratio = joint.data * total / (_sums(joint, 1)[joint.row] * _sums(joint, 0)[joint.col])
     return float((joint.data * np.log(ratio)).sum() / total)
+
+
+# ---- entries ----------------------------------------------------------------------------------------------------------------
+
+def _itcc(data: Interactions, config: TrainConfig) -> Sharing:
+    return itcc(data, *rows_of(data, config.options["ratio"]), seed=config.options["cluster_seed"]).sharing
+
+
+METHODS = (
+    sharing_method("scc", "SCC", partial(total_size, scc), CLUSTER_OPTIONS, marker="*"),
+    sharing_method("sbc", "SBC", partial(total_size, sbc), CLUSTER_OPTIONS, marker="8"),
+    sharing_method("itcc", "ITCC", _itcc, CLUSTER_OPTIONS, marker="1"),
+)

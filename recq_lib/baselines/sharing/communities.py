@@ -7,35 +7,25 @@ interactions has a row to itself. Those that spread labels are in `propagated.py
 from __future__ import annotations
 
 import ctypes
+import math
 import os
+from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 
-from recq_lib.baselines.sharing.grouping import SEED, Grouping, Stopwatch, degrees, number, sharing_of, whole
 from recq_lib.baselines.sharing.hashing import universal_hash
+from recq_lib.config import TrainConfig
 from recq_lib.data.interactions import Interactions
 from recq_lib.errors import ConfigError
-from recq_lib.parts.sharing import Sharing
-
-RESOLUTION = 200.0  # of GraphHash, on every dataset: BACO's budgets are the rows that it gives
-
+from recq_lib.parts.building import sharing_method
+from recq_lib.sharing.grouping import SEED, Grouping, Stopwatch, degrees, number, sharing_of, whole
+from recq_lib.sharing.louvain import CLUSTER_OPTIONS, RESOLUTION, SIZE_OPTIONS, louvain, rows_of
+from recq_lib.sharing.sharing import Sharing
 
 # ---- modularity by moving and merging ----------------------------------------------------------------------------------------
-
-
-def louvain(data: Interactions, resolution: float = RESOLUTION) -> Grouping:
-    """GraphHash (Wu et al., 2024): Louvain communities under bipartite modularity, larger `resolution` for more rows.
-
-    scikit-network's Louvain with modularity "dugue" and nodes in the order of their ids, as the official code; no randomness.
-    Beauty at 200: 4,154 + 4,113 rows. Raises `DataError` without interactions, `ConfigError` for a resolution below 0.
-    """
-    from sknetwork.clustering import Louvain
-
-    resolution, watch, _ = number("resolution", resolution, 0), Stopwatch(), degrees(data)
-    found = Louvain(resolution=resolution, modularity="dugue", shuffle_nodes=False, tol_optimization=1e-3, tol_aggregation=1e-3)
-    sharing = _split_communities(found.fit(data.train, force_bipartite=True))
-    return Grouping("louvain", sharing, watch.seconds, {"resolution": resolution})
 
 
 def leiden(data: Interactions, resolution: float = 201.0, *, seed: int = 1) -> Grouping:
@@ -161,3 +151,50 @@ def _best_communities(
     order = np.lexsort((candidates, candidates != present[rows], -score, rows))
     first = np.flatnonzero(np.diff(rows[order], prepend=-1))
     return candidates[order][first].astype(np.int64)
+
+
+# ---- entries ----------------------------------------------------------------------------------------------------------------
+
+def _resolved(function: Callable[..., Grouping], data: Interactions, config: TrainConfig) -> Sharing:
+    """Louvain and its relatives: at the paper's resolution, or at one that gives the rows of `ratio`."""
+    options = config.options
+    if not options["ratio"]:
+        return function(data, options["resolution"]).sharing
+    return _at_rows(partial(function, data), sum(rows_of(data, options["ratio"])), data)
+
+
+def _at_rows(function: Callable[[float], Any], rows: int, data: Interactions, evaluations: int = 14) -> Sharing:
+    """Communities at the resolution whose rows are closest to `rows` (within 1 %, or after so many evaluations), by bisection."""
+    low, high, best = 1.0, 4.0 * data.n_nodes, None  # far above, every node is alone
+    for _ in range(evaluations):
+        middle = math.sqrt(low * high)
+        sharing = function(middle).sharing
+        if best is None or abs(sharing.n_rows - rows) < abs(best.n_rows - rows):
+            best = sharing
+        if abs(best.n_rows / rows - 1) <= 0.01:
+            break
+        low, high = (low, middle) if sharing.n_rows > rows else (middle, high)
+    return best
+
+
+def _double_graph_hash(data: Interactions, config: TrainConfig) -> Sharing:
+    return _resolved(partial(double_graph_hash, seed=config.seed + 1), data, config)
+
+
+def _leiden(data: Interactions, config: TrainConfig) -> Sharing:
+    return _resolved(partial(leiden, seed=config.options["cluster_seed"]), data, config)
+
+
+def free_size(function: Callable[..., Grouping], data: Interactions, config: TrainConfig) -> Sharing:
+    """Methods whose number of rows follows from the graph."""
+    return function(data, seed=config.options["cluster_seed"]).sharing
+
+
+_FREE = {"cluster_seed": CLUSTER_OPTIONS["cluster_seed"]}
+METHODS = (
+    sharing_method("graphhash", "GraphHash", partial(_resolved, louvain), SIZE_OPTIONS | {"resolution": RESOLUTION}, marker="s"),
+    sharing_method("doublegraphhash", "DoubleGraphHash", _double_graph_hash, SIZE_OPTIONS | {"resolution": RESOLUTION}, marker="p"),
+    sharing_method("leiden", "Leiden", _leiden, SIZE_OPTIONS | {"resolution": 201.0, "cluster_seed": 1}, marker="D"),
+    sharing_method("infomap", "infomap", partial(free_size, infomap), _FREE, marker="d"),
+    sharing_method("brim", "BRIM", partial(free_size, brim), _FREE, marker="h"),
+)

@@ -11,13 +11,17 @@ GraphHash codes, unless a line says otherwise. Common differences, ours:
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import scipy.sparse as sp
 
+from recq_lib.config import TrainConfig
 from recq_lib.data.interactions import Interactions
 from recq_lib.errors import ConfigError
-from recq_lib.parts.sharing import Sharing
+from recq_lib.parts.building import sharing_method
+from recq_lib.sharing.louvain import SIZE_OPTIONS, rows_of
+from recq_lib.sharing.sharing import Sharing
 
 PRIME = 2**61 - 1  # Mersenne, above every id
 PRIVATE = 0.5  # share of the rows that frequency and hybrid hashing give to single ids (official codes, "cutoff")
@@ -185,3 +189,31 @@ def _rows(name: str, value: int, most: int | None = None) -> None:
         raise ConfigError(f"{name} is {value!r}, but must be a whole number of at least 1")
     if most is not None and value > most:
         raise ConfigError(f"{name} is {value}, but the data have {most} ids on that side; nothing is shared then, use at most {most}")
+
+
+# ---- entries ----------------------------------------------------------------------------------------------------------------
+
+def _hashed(function: Callable[..., Sharing], data: Interactions, config: TrainConfig) -> Sharing:
+    """Hash functions are drawn anew with every seed."""
+    return function(data, *rows_of(data, config.options["ratio"]), seed=config.seed)
+
+
+def _double(function: Callable[..., Sharing], data: Interactions, config: TrainConfig) -> Sharing:
+    rows = rows_of(data, config.options["ratio"])
+    budget = config.dim * sum(rows) if config.options["fair"] else None
+    return function(data, *rows, seed=config.seed, budget_parameters=budget, dim=config.dim)
+
+
+def _lsh(data: Interactions, config: TrainConfig) -> Sharing:
+    return lsh(data, *rows_of(data, config.options["ratio"]), seed=config.seed, fair=config.options["fair"])
+
+
+_FAIR = SIZE_OPTIONS | {"fair": False}
+METHODS = (
+    sharing_method("random-hash", "Random", partial(_hashed, random_hash), SIZE_OPTIONS, marker="v", published={"baco": "random"}),
+    sharing_method("frequency-hash", "Frequency", partial(_hashed, frequency_hash), SIZE_OPTIONS, marker="^",
+                   published={"baco": "frequency"}),
+    sharing_method("double-hash", "Double", partial(_double, double_hash), _FAIR, marker="<", published={"baco": "double"}),
+    sharing_method("hybrid-hash", "Hybrid", partial(_double, hybrid_hash), _FAIR, marker=">", published={"baco": "hybrid"}),
+    sharing_method("lsh-hash", "LSH (rows)", _lsh, SIZE_OPTIONS | {"fair": True}, marker="+", published={"baco": "lsh"}),
+)

@@ -23,10 +23,17 @@ import scipy.sparse as sp
 import torch
 from torch import nn
 
+from recq_lib.config import TrainConfig
 from recq_lib.data.interactions import Interactions
 from recq_lib.errors import ConfigError
-from recq_lib.graph.adjacency import Graph, propagate
+from recq_lib.graph.adjacency import Graph
+from recq_lib.graph.propagation import propagate
+from recq_lib.parts.building import on_rows
+from recq_lib.parts.method import Method
+from recq_lib.parts.model import Recommender
+from recq_lib.parts.protocols import Encoder, Table
 from recq_lib.parts.tables import Fixed, FixedProduct
+from recq_lib.sharing.louvain import SIZE_OPTIONS, rows_of
 
 ANCHOR = 0.9  # w*, default of the authors' code; versions of their instructions name 0.5 to 0.9 by dataset
 UPDATE_EPOCH = 1  # the assignment is renewed before the second epoch
@@ -96,7 +103,7 @@ def _distinct_draws(rng: np.random.Generator, n: int, below: int, k: int) -> np.
 # ---- the table --------------------------------------------------------------------------------------------------------------
 
 
-class ComposedTable(nn.Module):
+class ComposedTable(Table):
     """tanh(S C) [n_nodes, d], users first; C is trained, S is renewed once.
 
     Parameters
@@ -134,10 +141,6 @@ class ComposedTable(nn.Module):
         self.register_buffer("shares", torch.from_numpy(weights.copy()))
         self.register_load_state_dict_post_hook(_assignment_loaded)
         self._build()
-
-    @property
-    def dim(self) -> int:
-        return self.weight.shape[1]
 
     @property
     def n_parameters(self) -> int:
@@ -219,12 +222,10 @@ class ExtendedGraph(Graph):
         np.divide(1.0, np.sqrt(degree), out=scale, where=degree > 0)
         exact = np.repeat(scale, np.diff(block.indptr)) * block.data * scale[block.indices]
         c = assignment.shape[1]
-        made = cls(block.indptr, block.indices.astype(np.int32), exact.astype(np.float32), graph.n_users, graph.n_items + c)
-        made._cpu_values[torch.float64] = exact  # the base class would compute them from an unweighted graph
-        return made
+        return cls(block.indptr, block.indices.astype(np.int32), exact.astype(np.float32), graph.n_users, graph.n_items + c, exact=exact)
 
 
-class ExtendedLightGCN(nn.Module):
+class ExtendedLightGCN(Encoder):
     """Encoder: LightGCN on `ExtendedGraph`, layers [L+1, R, d] of the nodes alone.
 
     It reads codebook and assignment from the `ComposedTable` that it is built with, which must be the model's table; before the second
@@ -265,3 +266,16 @@ class ExtendedLightGCN(nn.Module):
 
     def extra_repr(self) -> str:
         return f"{self.n_layers}"
+
+
+# ---- entry ------------------------------------------------------------------------------------------------------------------
+
+def _legcf(data: Interactions, config: TrainConfig, teacher: Recommender | None) -> Recommender:
+    n_rows, generator = sum(rows_of(data, config.options["ratio"])), torch.Generator().manual_seed(config.seed)
+    rows, weights = metis_assignment(data, n_rows, seed=config.seed)
+    table = ComposedTable(rows, weights, n_rows, config.dim, config.init_std, generator=generator)
+    return on_rows(data, config, table, ExtendedLightGCN(config.n_layers, table))
+
+
+# rows are only found while training, so there is no `share`
+METHODS = (Method("legcf", "LEGCF", "shared rows", "trained", _legcf, SIZE_OPTIONS, marker="3"),)

@@ -5,14 +5,21 @@ Each side of a label is a row of that side's codebook. A node without train inte
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 
-from recq_lib.baselines.sharing.grouping import SEED, Grouping, Stopwatch, degrees, exactly_one, number, sharing_of, whole
+from recq_lib.baselines.sharing.communities import free_size
+from recq_lib.config import TrainConfig
 from recq_lib.data.interactions import Interactions
 from recq_lib.errors import ConfigError
 from recq_lib.kernels import label_lists
 from recq_lib.kernels import label_propagation as kernel
-from recq_lib.parts.sharing import Sharing
+from recq_lib.parts.building import sharing_method
+from recq_lib.sharing.grouping import SEED, Grouping, Stopwatch, degrees, exactly_one, number, sharing_of, whole
+from recq_lib.sharing.louvain import CLUSTER_OPTIONS, rows_of
+from recq_lib.sharing.sharing import Sharing
 
 SWEEPS = 5
 _EVALUATIONS = 25
@@ -178,3 +185,17 @@ class _Lists:
             held = self.labels[self.starts[node] : self.starts[node] + self.sizes[node]].tobytes()
             out[node] = numbers.setdefault(held, len(numbers))
         return out
+
+
+# ---- entries ----------------------------------------------------------------------------------------------------------------
+
+def total_size(function: Callable[..., Grouping], data: Interactions, config: TrainConfig) -> Sharing:
+    """Methods that meet a number of rows of both sides together."""
+    return function(data, rows=sum(rows_of(data, config.options["ratio"])), seed=config.options["cluster_seed"]).sharing
+
+
+METHODS = (
+    sharing_method("lp", "LP", partial(total_size, label_propagation), CLUSTER_OPTIONS, marker="P"),
+    sharing_method("ebmd", "EBMD", partial(total_size, ebmd), CLUSTER_OPTIONS, marker="X"),
+    sharing_method("bimlpa", "BiMLPA", partial(free_size, bimlpa), {"cluster_seed": CLUSTER_OPTIONS["cluster_seed"]}, marker="H"),
+)

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from recq_lib.config import TrainConfig
 from recq_lib.data.interactions import Interactions
 from recq_lib.graph.adjacency import Graph
-from recq_lib.parts.sharing import Sharing
+from recq_lib.sharing.sharing import Sharing
 
 
 class PlainLightGCN(nn.Module):

@@ -21,6 +21,7 @@ from recq_lib.evaluation.ranking import evaluate, rank
 from recq_lib.graph.adjacency import Graph
 from recq_lib.runs.registry import build, resolve
 from recq_lib.training.sampling import TripleSampler
+from recq_lib.training.steps import AutogradStep
 from recq_lib.training.trainer import Trainer
 
 GROWTH_EDGES = (100_000, 300_000, 1_000_000, 3_000_000, 10_000_000)
@@ -48,7 +49,7 @@ def shared_step(data: Interactions, repeats: int) -> list[dict[str, Any]]:
     """One step of BACO's protocol (d = 64, L = 2, batch 1024) on its shared rows: in four kernels, by autograd, and as others would."""
     config = resolve("baco", protocol("baco", options={"gamma": 7.57}))  # the paper's on Gowalla
     fused, plain = (Trainer(build("baco", data, config), data, config) for _ in range(2))
-    plain.fused = None
+    plain.step = AutogradStep(plain)
     weight, sharing = fused.model.table.weight.detach(), fused.model.table.sharing
     batches = list(fused.sampler.epoch(0).batches(config.batch_size))
     calls = {name: _cycle(lambda batch, t=t: _our_step(t, batch), batches) for name, t in (("recq", fused), ("recq by autograd", plain))}

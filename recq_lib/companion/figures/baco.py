@@ -14,9 +14,9 @@ from matplotlib.patches import Rectangle
 
 from recq_lib.companion.plotting import PALETTE, figure, percent_axis
 from recq_lib.data.interactions import Interactions
-from recq_lib.parts.sharing import Sharing
 from recq_lib.runs.records import RunRecord
 from recq_lib.runs.registry import METHODS
+from recq_lib.sharing.sharing import Sharing
 
 _USERS, _ITEMS = PALETTE["blue"], PALETTE["orange"]
 _CLUSTERS = tuple(PALETTE[name] for name in ("pink", "green", "amber", "sky", "brown", "blue", "orange"))

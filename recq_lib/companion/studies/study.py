@@ -12,9 +12,10 @@ from recq_lib.companion.studies import codes as studies_codes
 from recq_lib.companion.studies import sharing as studies_sharing
 from recq_lib.config import TrainConfig, protocol
 from recq_lib.errors import ConfigError, RecqError, one_of
+from recq_lib.io.canonical import canonical_json
 from recq_lib.runs import registry
 from recq_lib.runs import store as results
-from recq_lib.runs.records import PROFILES, RunRecord, canonical_json
+from recq_lib.runs.records import PROFILES, RunRecord
 from recq_lib.runs.run import Plan, RunPaused, identity_of, run
 
 SIMPLE = ("mostpop", "itemknn", "ease", "gfcf")

@@ -21,12 +21,13 @@ from torch import nn
 
 from recq_lib.errors import ConfigError
 from recq_lib.papers.hq_gnn.quantizer import UniformQuantizer, gste, gste_round
+from recq_lib.parts.protocols import Readout
 from recq_lib.parts.readouts import MeanPool
 
 __all__ = ["SidedQuantizer", "UniformQuantizer", "gste", "gste_round"]
 
 
-class SidedQuantizer(nn.Module):
+class SidedQuantizer(Readout):
     """HQ-GNN's readout: one `UniformQuantizer` for users and one for items, after a full-precision readout.
 
     Parameters

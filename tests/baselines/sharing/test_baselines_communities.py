@@ -16,12 +16,12 @@ from label_propagation_oracle import neighbours_of
 from sknetwork.clustering import Louvain
 
 from recq_lib.baselines.sharing.communities import barber_modularity, brim, double_graph_hash, infomap, leiden, louvain
-from recq_lib.baselines.sharing.grouping import sharing_of
 from recq_lib.baselines.sharing.propagated import bimlpa, ebmd, label_propagation
 from recq_lib.data import load
 from recq_lib.data.interactions import Interactions
 from recq_lib.data.toy import toy
 from recq_lib.errors import ConfigError, DataError
+from recq_lib.sharing.grouping import sharing_of
 
 SMALL = random_interactions(n_users=60, n_items=45, n_pairs=420, test=120, seed=3)
 METHODS = {

@@ -12,6 +12,8 @@ from recq_lib.config import protocol
 from recq_lib.errors import ConfigError
 from recq_lib.graph.adjacency import Graph
 from recq_lib.runs import registry
+from recq_lib.training.bpr_step import BprStep
+from recq_lib.training.steps import AutogradStep
 from recq_lib.training.trainer import Trainer
 
 
@@ -36,10 +38,10 @@ def test_contenders_do_the_same_mathematics(data):
 def test_contenders_on_shared_rows_do_the_same_mathematics(data):
     config = registry.resolve("baco", protocol("baco", dim=8, batch_size=64, options={"gamma": 1.0}))
     fused, plain = (Trainer(registry.build("baco", data, config), data, config) for _ in range(2))
-    plain.fused = None
+    plain.step = AutogradStep(plain)
     weight, sharing = fused.model.table.weight.detach().clone(), fused.model.table.sharing
     rival = contenders.PlainShared(weight, sharing, contenders.csr_product(fused.model.graph), data.n_users, config)
-    assert fused.fused is not None and sharing.n_extra > 0
+    assert isinstance(fused.step, BprStep) and sharing.n_extra > 0
     for batch in [b for epoch in range(3) for b in fused.sampler.epoch(epoch).batches(64)][:20]:
         losses = [parts._our_step(fused, batch), parts._our_step(plain, batch), rival.step(*batch)]
         assert losses == pytest.approx([losses[0]] * 3, rel=1e-4)

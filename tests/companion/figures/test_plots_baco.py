@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from recq_lib.companion.figures import baco as plots
 from recq_lib.companion.plotting import PALETTE
 from recq_lib.data.toy import toy
-from recq_lib.parts.sharing import Sharing
+from recq_lib.sharing.sharing import Sharing
 
 GROUPS = np.array([0, 0, 0, 1, 1, 1, 0, 0, 0, 1, 1])
 

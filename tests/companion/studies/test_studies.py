@@ -12,8 +12,9 @@ from recq_lib.companion.studies import sharing as studies_sharing
 from recq_lib.companion.studies.study import STUDIES, plans, run_study
 from recq_lib.data import CATALOGUE
 from recq_lib.data.loading import RESPLIT
+from recq_lib.io.canonical import canonical_json
 from recq_lib.runs import registry
-from recq_lib.runs.records import PROFILES, canonical_json
+from recq_lib.runs.records import PROFILES
 from recq_lib.runs.run import identity_of
 
 ALL = list(itertools.product(STUDIES, PROFILES))

@@ -13,6 +13,7 @@ from recq_lib.papers.hq_gnn.trace import bpr_trace
 from recq_lib.papers.hq_gnn.training import HessianAware, post_training
 from recq_lib.runs.registry import build
 from recq_lib.training import checkpoint as checkpoints
+from recq_lib.training.steps import AutogradStep
 from recq_lib.training.trainer import Trainer, fit
 
 CONFIG = TrainConfig(
@@ -74,7 +75,7 @@ def test_warm_epochs_are_full_precision(data):
     settings = config(warm=2)
     quantized = Trainer(build("hq-gnn", data, settings), data, settings)
     full = Trainer(build("lightgcn", data, CONFIG_FULL), data, CONFIG_FULL)
-    full.fused = None  # same mathematics in another order of sums; here every bit is compared
+    full.step = AutogradStep(full)  # same mathematics in another order of sums; here every bit is compared
     for trainer in (quantized, full):
         trainer.train_epoch()
     assert torch.equal(quantized.model.table.weight, full.model.table.weight)

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recq_lib.errors import ConfigError
-from recq_lib.parts.sharing import Sharing
 from recq_lib.parts.tables import SharedTable
+from recq_lib.sharing.sharing import Sharing
 
 
 def naive_table(sharing, weight):

@@ -18,11 +18,11 @@ import numpy as np
 
 from recq_lib.data.interactions import Interactions
 from recq_lib.io import paths
+from recq_lib.io.canonical import canonical_json
 from recq_lib.io.files import npz_bytes, write_atomically
-from recq_lib.parts.sharing import Sharing
-from recq_lib.runs.records import canonical_json
+from recq_lib.sharing.sharing import Sharing
 
-_CODE = ("parts/sharing.py", "methods/sharing.py", "baselines/sharing/*.py", "kernels/*.py", "papers/baco/*.py")
+_ROOMS = ("sharing", "baselines/sharing", "kernels", "papers/baco")  # whose code finds rows
 _PACKAGES = ("numpy", "scipy", "numba", "scikit-learn", "scikit-network", "infomap")
 
 
@@ -60,6 +60,16 @@ def _read(path: Path) -> Sharing | None:
 @cache  # the code that runs is the code that was imported
 def _computed_by() -> str:
     root, digest = Path(__file__).resolve().parents[1], hashlib.sha256()
-    for path in sorted(path for pattern in _CODE for path in root.glob(pattern)):
-        digest.update(path.read_bytes().replace(b"\r\n", b"\n"))
-    return canonical_json([digest.hexdigest(), {name: metadata.version(name) for name in _PACKAGES}])
+    for room in _ROOMS:
+        files = sorted((root / room).glob("*.py"))
+        assert files, f"there is no code in {room}; a room was renamed"
+        for path in files:
+            digest.update(path.read_bytes().replace(b"\r\n", b"\n"))
+    return canonical_json([digest.hexdigest(), {name: _version(name) for name in _PACKAGES}])
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "absent"

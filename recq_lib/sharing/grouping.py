@@ -12,7 +12,7 @@ import numpy as np
 
 from recq_lib.data.interactions import Interactions
 from recq_lib.errors import ConfigError, DataError
-from recq_lib.parts.sharing import Sharing
+from recq_lib.sharing.sharing import Sharing
 
 SEED = 2025  # of the official code
 

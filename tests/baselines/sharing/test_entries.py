@@ -9,13 +9,14 @@ import torch
 from recq_lib.config import TrainConfig, protocol
 from recq_lib.data.synthetic import SyntheticConfig, generate
 from recq_lib.errors import ConfigError
-from recq_lib.methods import sharing as methods
 from recq_lib.papers.baco.clustering import cluster
-from recq_lib.runs.registry import METHODS, build, method, resolve
+from recq_lib.runs.registry import METHODS, build, method, resolve, sharer
+from recq_lib.sharing.louvain import rows_of
 from recq_lib.training.trainer import Trainer
 
 FREE = {"infomap", "bimlpa", "brim"}
-SIZED = [m.name for m in methods.METHODS if "ratio" in m.options]
+SHARED = [m for m in METHODS.values() if m.family == "shared rows"]
+SIZED = [m.name for m in SHARED if "ratio" in m.options]
 
 
 @pytest.fixture(scope="module")
@@ -30,10 +31,10 @@ def config(name: str, **options) -> TrainConfig:
 
 
 def test_baco_and_its_eighteen_baselines_are_registered():
-    assert len(methods.METHODS) == 19 and all(METHODS[m.name] is m for m in methods.METHODS)
+    assert len(SHARED) == 19 and {m.name for m in SHARED if m.share is None} == {"cce", "legcf"}
 
 
-@pytest.mark.parametrize("name", [m.name for m in methods.METHODS])
+@pytest.mark.parametrize("name", [m.name for m in SHARED])
 def test_every_method_trains_on_fewer_rows_than_nodes(data, name):
     model = build(name, data, config(name))
     before = model.table().detach().clone()
@@ -62,37 +63,37 @@ def test_without_a_ratio_the_size_is_that_of_louvain_at_resolution_200(data):
 
     found = Louvain(resolution=200, modularity="dugue", shuffle_nodes=False).fit(data.train, force_bipartite=True)
     expected = len(set(found.labels_row_)), len(set(found.labels_col_))
-    assert methods.rows_of(data) == expected
-    sharing = methods.share("random-hash", data, resolve("random-hash", protocol("baco")))
+    assert rows_of(data) == expected
+    sharing = sharer("random-hash")(data, resolve("random-hash", protocol("baco")))
     assert (sharing.n_user_rows, sharing.n_item_rows) == expected
     with pytest.raises(ConfigError, match="ratio is 1.5"):
-        methods.rows_of(data, 1.5)
+        rows_of(data, 1.5)
 
 
 def test_bacos_sharing_is_its_clustering(data):
     clustering = cluster(data, 0.5, seed=7)
-    found = methods.share("baco", data, config("baco", gamma=0.5, cluster_seed=7))
+    found = sharer("baco")(data, config("baco", gamma=0.5, cluster_seed=7))
     assert np.array_equal(found.users[:, 0], clustering.user_rows) and np.array_equal(found.users[:, 1], clustering.user_second)
     assert np.array_equal(found.items[:, 0], clustering.item_rows)
     assert found.n_parameters(8) == clustering.n_parameters(8)
-    alone = methods.share("baco", data, config("baco", gamma=0.5, cluster_seed=7, scu=False))
+    alone = sharer("baco")(data, config("baco", gamma=0.5, cluster_seed=7, scu=False))
     assert alone.n_extra == 0
 
 
 def test_hashes_are_drawn_with_the_seed_and_clusterings_are_not(data):
     def rows(name, seed):
-        return methods.share(name, data, resolve(name, protocol("baco", seed=seed, options={"ratio": 0.3}))).users
+        return sharer(name)(data, resolve(name, protocol("baco", seed=seed, options={"ratio": 0.3}))).users
 
     assert not np.array_equal(rows("random-hash", 0), rows("random-hash", 1))
     assert np.array_equal(rows("scc", 0), rows("scc", 1))
 
 
 def test_fair_double_hashing_stays_within_the_budget(data):
-    over, fair = (methods.share("double-hash", data, config("double-hash", fair=fair)).n_parameters(8) for fair in (False, True))
-    budget = 8 * sum(methods.rows_of(data, 0.3))
+    over, fair = (sharer("double-hash")(data, config("double-hash", fair=fair)).n_parameters(8) for fair in (False, True))
+    budget = 8 * sum(rows_of(data, 0.3))
     assert over == budget + data.n_nodes and budget - 16 <= fair <= budget
 
 
 def test_methods_without_an_assignment_are_refused(data):
     with pytest.raises(ConfigError, match="sharing method is 'cce'"):
-        methods.share("cce", data, config("cce"))
+        sharer("cce")

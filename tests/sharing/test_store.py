@@ -7,10 +7,10 @@ import pytest
 
 from recq_lib.config import protocol
 from recq_lib.data.synthetic import SyntheticConfig, generate
-from recq_lib.methods import sharing as methods
-from recq_lib.parts import sharing_store
-from recq_lib.parts.sharing import Sharing
+from recq_lib.parts.building import sharing_method
 from recq_lib.runs import registry
+from recq_lib.sharing import store as sharing_store
+from recq_lib.sharing.sharing import Sharing
 
 OPTIONS = {"ratio": 0.3, "cluster_seed": 7}
 
@@ -75,7 +75,8 @@ def test_a_damaged_file_is_replaced(data, content):
 def test_seeds_of_a_study_share_one_clustering(data, name, monkeypatch):
     configs = [registry.resolve(name, protocol("baco", dim=8, seed=seed, options={"ratio": 0.3})) for seed in (0, 1)]
     first = registry.build(name, data, configs[0])
-    monkeypatch.setitem(methods.SHARERS, name, never)
+    entry = registry.method(name)
+    monkeypatch.setitem(registry.METHODS, name, sharing_method(name, entry.title, lambda data, config: never(), entry.options))
     second = registry.build(name, data, configs[1])
     assert same(first.table.sharing, second.table.sharing) and not first.table.weight.equal(second.table.weight)
 
