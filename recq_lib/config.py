@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from recq_lib.errors import ConfigError, one_of
-from recq_lib.training.sampling import CONVENTIONS, NEGATIVES
 
 READOUTS = ("mean", "concat", "last")
+CONVENTIONS = ("per_interaction", "per_user", "uniform_user")  # what an epoch is; see `training.sampling`
+NEGATIVES = ("unobserved", "uniform")
 OPTION = "option."  # how a record names a method's own settings
 
 
@@ -29,7 +30,7 @@ class TrainConfig:
     batch_size: int = 2048  # triples per step
     l2: float = 1e-4  # λ of ½λΣ‖e‖²/B over the batch's layer-0 rows
     weight_decay: float = 0.0  # Adam's own L2 on all parameters (BACO: 1e-8)
-    sampling: str = "uniform_user"  # what an epoch is: see sampling.py
+    sampling: str = "uniform_user"  # what an epoch is: see training/sampling.py
     negatives: str = "unobserved"  # or "uniform": positives may be drawn as negatives (BACO)
 
     # length and selection

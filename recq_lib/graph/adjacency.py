@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import scipy.sparse as sp
 import torch
@@ -36,9 +38,13 @@ class Graph:
     @classmethod
     def from_interactions(cls, data: Interactions) -> Graph:
         """Build Â from the training split. Nodes without an interaction get an empty row (they keep layer 0 only)."""
-        forward: sp.csr_matrix = data.train
+        return cls.from_matrix(data.train)
+
+    @classmethod
+    def from_matrix(cls, forward: sp.csr_matrix) -> Graph:
+        """Build Â from a binary CSR matrix [n_users, n_items] with sorted indices."""
         backward = forward.tocsc()  # its arrays are the CSR of the transpose, users sorted within an item
-        n_users, n_items, n_edges = data.n_users, data.n_items, forward.nnz
+        (n_users, n_items), n_edges = forward.shape, forward.nnz
         pointer = np.int32 if 2 * n_edges < 2**31 else np.int64
         indptr = np.empty(n_users + n_items + 1, pointer)
         indptr[: n_users + 1] = forward.indptr
@@ -83,8 +89,6 @@ class Graph:
         """Â as a `torch.sparse_csr_tensor` [n, n], cached per device."""
         key = (str(device), dtype)
         if key not in self._device_matrix:
-            import warnings
-
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
                 matrix = torch.sparse_csr_tensor(
@@ -93,6 +97,12 @@ class Graph:
                 )  # fmt: skip
             self._device_matrix[key] = matrix.to(device)
         return self._device_matrix[key]
+
+    def interactions(self) -> sp.csr_matrix:
+        """The matrix [n_users, n_items] that `from_matrix` was given, float32 ones."""
+        indptr = self.indptr[: self.n_users + 1]
+        items = self.indices[: indptr[-1]] - self.n_users
+        return sp.csr_matrix((np.ones(items.size, np.float32), items, indptr), shape=(self.n_users, self.n_items))
 
     def to_scipy(self) -> sp.csr_matrix:
         """Â as a scipy matrix sharing memory with this graph."""

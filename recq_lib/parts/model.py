@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import numpy as np
 import torch
 from torch import nn
 
 from recq_lib.graph.adjacency import Graph
 from recq_lib.graph.propagation import CpuPropagation
+from recq_lib.parts import saving
 from recq_lib.parts.protocols import Auxiliary, Encoder, Part, Readout, Table
 
 
@@ -17,11 +21,17 @@ class Recommender(nn.Module):
     ----------
     graph : training graph; nodes are users, then items
     table, encoder, readout, auxiliary : see `protocols.py`; `auxiliary` is what the method's loss adds to BPR, or None
+
+    Attributes
+    ----------
+    user_ids [U], item_ids [I] : own ids of the data it was built for, or None where numbers are the ids
     """
 
     def __init__(self, graph: Graph, table: Table, encoder: Encoder, readout: Readout, auxiliary: Auxiliary | None = None) -> None:
         super().__init__()
         self.graph, self.table, self.encoder, self.readout, self.auxiliary = graph, table, encoder, readout, auxiliary
+        self.user_ids: np.ndarray | None = None
+        self.item_ids: np.ndarray | None = None
 
     @property
     def n_users(self) -> int:
@@ -72,3 +82,25 @@ class Recommender(nn.Module):
         parameters = sum(p.numel() * p.element_size() for p in self.parameters())
         stored = self.readout.n_bytes(self.graph.n_nodes, self.table.dim, self.encoder.n_layers)
         return {"parameters": parameters, "table": self.table.n_bytes(), "stored": stored}
+
+    # ---- files --------------------------------------------------------------------------------------------------------------
+
+    def save(self, path: Path | str) -> Path:
+        """Write all that ranking needs: parameters, how the parts were made (shared rows included), the training graph, own ids.
+
+        One safetensors file, its JSON in the header, written whole or not at all. The auxiliary loss is for training and stays out.
+        Raises `ConfigError` for a part made from something that cannot be written.
+        """
+        return saving.write(self, Path(path))
+
+    @classmethod
+    def load(cls, path: Path | str) -> Recommender:
+        """The model that `save` wrote, on the CPU and in evaluation mode; no code of the file is run.
+
+        Raises `RecordError` for a file that is missing, damaged, or of another kind or version.
+        """
+        saved = saving.read(Path(path))
+        model = cls(saved.graph, saved.table, saved.encoder, saved.readout)
+        model.user_ids, model.item_ids = saved.user_ids, saved.item_ids
+        saving.fill(model, saved, Path(path))
+        return model.eval()

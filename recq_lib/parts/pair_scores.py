@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import torch
 
+from recq_lib.kernels.pair_scores import dots, group
+from recq_lib.kernels.propagation import balanced_chunks, product
+
 
 def pair_scores(z: torch.Tensor, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
     """`y[k] = <z[left[k]], z[right[k]]>`, differentiable in `z`.
@@ -30,8 +33,6 @@ def pair_scores(z: torch.Tensor, left: torch.Tensor, right: torch.Tensor) -> tor
 class _CpuPairs(torch.autograd.Function):
     @staticmethod
     def forward(ctx, z, left, right):
-        from recq_lib.kernels.pair_scores import dots
-
         z = z.contiguous()
         ctx.save_for_backward(z, left, right)
         out = z.new_empty(left.numel())
@@ -40,9 +41,6 @@ class _CpuPairs(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, grad):
-        from recq_lib.kernels.pair_scores import group
-        from recq_lib.kernels.propagation import balanced_chunks, product
-
         z, left, right = ctx.saved_tensors
         indptr, other, pair = group(left.numpy(), right.numpy(), z.shape[0])
         values = grad.contiguous().numpy()[pair]

@@ -24,7 +24,14 @@ if TYPE_CHECKING:
 
 
 class Part(nn.Module):
-    """Hooks that every part has."""
+    """Hooks that every part has; it remembers the arguments it was made from (`recipe`), so that a model can be saved and made again."""
+
+    recipe: tuple[tuple[Any, ...], dict[str, Any]]
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Part:
+        self = super().__new__(cls)
+        self.__dict__["recipe"] = (args, kwargs)  # past torch, which must not see modules in here
+        return self
 
     def begin_epoch(self, epoch: int, epochs: int) -> None:
         """Epoch `epoch` of `epochs` begins (from 0): annealed parts follow their schedule."""

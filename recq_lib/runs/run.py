@@ -11,6 +11,8 @@ import torch
 
 from recq_lib.config import TrainConfig
 from recq_lib.data.interactions import Interactions
+from recq_lib.data.loading import load
+from recq_lib.data.splits import with_validation
 from recq_lib.errors import ConfigError, RecordError
 from recq_lib.evaluation.ranking import Evaluation
 from recq_lib.io import paths
@@ -44,9 +46,6 @@ def prepare(plan: Plan) -> Interactions:
 
     Closed forms need no validation, but they are compared with methods that do, so they learn from the same interactions.
     """
-    from recq_lib.data import load
-    from recq_lib.data.splits import with_validation
-
     data = load(plan.dataset, profile=plan.profile)
     if plan.config.select_on == "val" and data.val.nnz == 0:
         return with_validation(data, fraction=_VALIDATION_FRACTION, seed=0)

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from recq_lib.config import CONVENTIONS, NEGATIVES
 from recq_lib.data.interactions import Interactions
 from recq_lib.errors import ConfigError, DataError, one_of
+from recq_lib.kernels import sampling as kernel
 
-CONVENTIONS = ("per_interaction", "per_user", "uniform_user")
-NEGATIVES = ("unobserved", "uniform")
 _USER, _POSITIVE, _NEGATIVE = 0, 1, 2
 
 
@@ -130,8 +130,6 @@ class _KernelDraws:
 
     @staticmethod
     def _fill(name: str, n: int, key: int, *arguments) -> torch.Tensor:
-        from recq_lib.kernels import sampling as kernel
-
         out = torch.empty(n, dtype=torch.int64)
         getattr(kernel, name)(np.uint64(key % 2**64), *arguments, out.numpy())
         return out

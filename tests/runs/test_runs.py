@@ -87,13 +87,12 @@ def test_checkpoints_outlive_whatever_is_not_the_saved_run(monkeypatch):
 
 
 def test_validation_is_carved_only_when_needed(monkeypatch):
-    from recq_lib import data as data_room
     from recq_lib.data.interactions import Interactions
     from recq_lib.data.synthetic import generate
 
     made = generate("tiny")
     bare = Interactions.from_pairs(made.pairs("train"), made.pairs("test"), n_users=made.n_users, n_items=made.n_items, name="bare")
-    monkeypatch.setattr(data_room, "load", lambda name, profile: bare)
+    monkeypatch.setattr(runs, "load", lambda name, profile: bare)
     carved = runs.prepare(plan())
     assert carved.val.nnz > 0 and carved.n_train + carved.val.nnz == bare.n_train
     assert runs.prepare(plan(select_on="test")) is bare

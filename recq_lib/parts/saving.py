@@ -1,0 +1,254 @@
+"""Models as files: tensors beside the recipe of every part, in one safetensors file with a digest over both (ours).
+
+A part remembers the arguments it was made from. They are written as JSON; arrays among them, and the rows of a `Sharing`, as tensors.
+Reading makes each part again from its class and arguments and then fills in the parameters. Only classes of this library, or parts that
+the process has defined itself, are made: a file names classes, it never brings code.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import importlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors import torch as safetensors
+
+from recq_lib.errors import ConfigError, RecordError
+from recq_lib.graph.adjacency import Graph
+from recq_lib.io.canonical import canonical_json
+from recq_lib.io.files import write_atomically
+from recq_lib.parts.protocols import Encoder, Part, Readout, Table
+from recq_lib.sharing.sharing import Sharing
+
+if TYPE_CHECKING:
+    from recq_lib.parts.model import Recommender
+
+_FORMAT = 1
+_PARTS = ("table", "encoder", "readout")
+_LIBRARY = "recq_lib."
+
+
+@dataclass(frozen=True)
+class Saved:
+    """What a file holds; `state` are the parameters and buffers of the model."""
+
+    graph: Graph
+    table: Table
+    encoder: Encoder
+    readout: Readout
+    user_ids: np.ndarray | None
+    item_ids: np.ndarray | None
+    state: dict[str, torch.Tensor]
+
+
+# ---- writing ----------------------------------------------------------------------------------------------------------------
+
+
+def write(model: Recommender, path: Path) -> Path:
+    """See `Recommender.save`."""
+    writer = _Writer(model)
+    parts = {name: writer.part(getattr(model, name)) for name in _PARTS}
+    matrix = model.graph.interactions()
+    tensors = {f"state.{name}": tensor.detach().cpu() for name, tensor in _state(model).items()} | writer.tensors
+    tensors |= {"graph.indptr": torch.from_numpy(matrix.indptr), "graph.indices": torch.from_numpy(matrix.indices)}
+    for name, ids in (("user_ids", model.user_ids), ("item_ids", model.item_ids)):
+        if ids is not None:  # as JSON: ids are texts or numbers of any length
+            tensors[name] = torch.from_numpy(np.frombuffer(json.dumps(ids.tolist()).encode(), np.uint8).copy())
+    tensors = {name: tensor.contiguous().clone() for name, tensor in tensors.items()}
+    header = canonical_json({"format": _FORMAT, "shape": list(matrix.shape), "parts": parts})
+    metadata = {"recq.model": header, "sha256": _digest(header, tensors)}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, safetensors.save(tensors, metadata))
+    return path
+
+
+def _state(model: Recommender) -> dict[str, torch.Tensor]:
+    return {name: tensor for name, tensor in model.state_dict().items() if not name.startswith("auxiliary.")}
+
+
+class _Writer:
+    """Arguments as JSON, with the arrays among them gathered in `tensors`."""
+
+    def __init__(self, model: Recommender) -> None:
+        self.model, self.tensors = model, {}
+
+    def part(self, part: Part) -> dict[str, Any]:
+        args, kwargs = part.recipe
+        where = type(part).__qualname__
+        return {
+            "class": f"{type(part).__module__}:{where}",
+            "args": [self.value(value, where) for value in args],
+            "kwargs": {name: self.value(value, where) for name, value in kwargs.items()},
+        }
+
+    def value(self, value: Any, where: str) -> Any:
+        if value is None or type(value) in (bool, int, float, str):
+            return value
+        if isinstance(value, torch.Generator):
+            return None  # it drew a start that the parameters replace
+        if isinstance(value, np.generic):
+            return value.item()
+        if isinstance(value, (list, tuple)):
+            return {"list" if isinstance(value, list) else "tuple": [self.value(entry, where) for entry in value]}
+        if isinstance(value, dict):
+            return {"dict": {str(name): self.value(entry, where) for name, entry in value.items()}}
+        if isinstance(value, (np.ndarray, torch.Tensor)):
+            return {"tensor": self.keep(torch.as_tensor(value)), "numpy": isinstance(value, np.ndarray)}
+        if isinstance(value, Sharing):
+            rows = {side: self.keep(torch.from_numpy(getattr(value, side))) for side in ("users", "items")}
+            return {"sharing": rows | {"sizes": [value.n_user_rows, value.n_item_rows], "combine": value.combine}}
+        if value is self.model.table:
+            return {"same": "table"}
+        if isinstance(value, Part):
+            return {"part": self.part(value)}
+        if dataclasses.is_dataclass(value) and type(value).__module__.startswith(_LIBRARY):
+            fields = {field.name: self.value(getattr(value, field.name), where) for field in dataclasses.fields(value)}
+            return {"dataclass": f"{type(value).__module__}:{type(value).__qualname__}", "fields": fields}
+        rule = "which cannot be written to a file; make it from numbers, texts, arrays or other parts"
+        raise ConfigError(f"{where} was made from a {type(value).__name__}, {rule}")
+
+    def keep(self, tensor: torch.Tensor) -> str:
+        name = f"argument.{len(self.tensors)}"
+        self.tensors[name] = tensor.detach().cpu()
+        return name
+
+
+# ---- reading ----------------------------------------------------------------------------------------------------------------
+
+
+def read(path: Path) -> Saved:
+    """Everything in the file, its parts made again but not yet filled. Raises `RecordError`."""
+    header, tensors = _checked(path)
+    try:
+        (n_users, n_items), parts = header["shape"], header["parts"]
+        indptr, indices = (tensors.pop(f"graph.{name}").numpy() for name in ("indptr", "indices"))
+        matrix = sp.csr_matrix((np.ones(indices.size, np.float32), indices, indptr), shape=(n_users, n_items))
+        matrix.has_sorted_indices = True
+        ids = [json.loads(tensors.pop(name).numpy().tobytes()) if name in tensors else None for name in ("user_ids", "item_ids")]
+        made: dict[str, Any] = {}
+        with torch.random.fork_rng(devices=[]):  # starts are drawn and thrown away
+            for name, kind in zip(_PARTS, (Table, Encoder, Readout), strict=True):
+                made[name] = _Reader(tensors, made).part(parts[name], kind)
+        state = {name.removeprefix("state."): tensor for name, tensor in tensors.items() if name.startswith("state.")}
+        own = [None if values is None else np.array(values, object) for values in ids]
+        return Saved(Graph.from_matrix(matrix), **made, user_ids=own[0], item_ids=own[1], state=state)
+    except RecordError as error:
+        raise RecordError(f"model file {path}: {error}") from error
+    except Exception as error:  # whatever a foreign header leads to, it means the same here
+        raise _damaged(path, f"{type(error).__name__}: {error}") from error
+
+
+def fill(model: Recommender, saved: Saved, path: Path) -> None:
+    """Put the saved parameters into `model`."""
+    try:
+        model.load_state_dict(saved.state)
+    except RuntimeError as error:
+        raise _damaged(path, str(error)) from error
+
+
+def _checked(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+    if not path.is_file():
+        raise RecordError(f"model file {path} does not exist; write it with Recommender.save")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+    except (SafetensorError, OSError, ValueError, OverflowError) as error:
+        raise _damaged(path, str(error)) from error
+    text = metadata.get("recq.model", "")
+    if not text:
+        raise RecordError(f"file {path} holds no recq model; write one with Recommender.save")
+    if _digest(text, tensors) != metadata.get("sha256"):
+        raise _damaged(path, "its content is not what was saved")
+    header = json.loads(text)
+    if header.get("format") != _FORMAT:
+        raise RecordError(f"model file {path} has format {header.get('format')}, this version reads {_FORMAT}; save the model again")
+    return header, tensors
+
+
+class _Reader:
+    """Arguments from JSON; `made` are the parts of the model that exist already."""
+
+    def __init__(self, tensors: dict[str, torch.Tensor], made: dict[str, Any]) -> None:
+        self.tensors, self.made = tensors, made
+
+    def part(self, recipe: dict[str, Any], kind: type[Part]) -> Part:
+        cls = _class(recipe["class"])
+        if not (isinstance(cls, type) and issubclass(cls, kind)):
+            raise RecordError(f"{recipe['class']} is no {kind.__name__.lower()} of a model; the file is damaged or foreign")
+        args = [self.value(value) for value in recipe["args"]]
+        return cls(*args, **{name: self.value(value) for name, value in recipe["kwargs"].items()})
+
+    def value(self, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        kind, content = next(iter((name, value[name]) for name in _KINDS if name in value))
+        return getattr(self, f"_{kind}")(content, value)
+
+    def _list(self, content, _) -> list:
+        return [self.value(entry) for entry in content]
+
+    def _tuple(self, content, _) -> tuple:
+        return tuple(self._list(content, _))
+
+    def _dict(self, content, _) -> dict:
+        return {name: self.value(entry) for name, entry in content.items()}
+
+    def _tensor(self, content, value) -> np.ndarray | torch.Tensor:
+        return self.tensors[content].numpy() if value["numpy"] else self.tensors[content]
+
+    def _sharing(self, content, _) -> Sharing:
+        rows = (self.tensors[content[side]].numpy() for side in ("users", "items"))
+        return Sharing(*rows, *content["sizes"], content["combine"])
+
+    def _same(self, content, _) -> Part:
+        return self.made[content]
+
+    def _part(self, content, _) -> Part:
+        return self.part(content, Part)
+
+    def _dataclass(self, content, value) -> Any:
+        cls = _class(content)
+        if not (dataclasses.is_dataclass(cls) and content.startswith(_LIBRARY)):
+            raise RecordError(f"{content} is no setting of this library; the file is damaged or foreign")
+        return cls(**self._dict(value["fields"], None))
+
+
+_KINDS = ("list", "tuple", "dict", "tensor", "sharing", "same", "part", "dataclass")
+
+
+def _class(name: str) -> Any:
+    """A class of this library by name, or a part that this process has defined."""
+    module, _, qualified = name.partition(":")
+    known = {f"{cls.__module__}:{cls.__qualname__}": cls for cls in _subclasses(Part)}
+    if name not in known and module.startswith(_LIBRARY):
+        found = importlib.import_module(module)
+        return getattr(found, qualified)
+    if name not in known:
+        raise RecordError(f"the model has a part {name}, which is not defined in this process; import the module that defines it first")
+    return known[name]
+
+
+def _subclasses(cls: type) -> list[type]:
+    return [each for sub in cls.__subclasses__() for each in (sub, *_subclasses(sub))]
+
+
+def _digest(header: str, tensors: dict[str, torch.Tensor]) -> str:
+    digest = hashlib.sha256(header.encode())
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(f"{name},{tensor.dtype},{tuple(tensor.shape)};".encode())
+        digest.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _damaged(path: Path, why: str) -> RecordError:
+    return RecordError(f"model file {path} is damaged ({' '.join(why.split())[:200]}); restore it, or save the model again")

@@ -1,0 +1,176 @@
+"""Models as files: what is read ranks as what was written, whatever the method; damaged and foreign files are refused in one line."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from helpers import random_interactions
+from safetensors import torch as safetensors
+
+from recq_lib.config import TrainConfig
+from recq_lib.errors import ConfigError, RecordError
+from recq_lib.graph.adjacency import Graph
+from recq_lib.papers.baco.method import baco, sharing_from
+from recq_lib.papers.l2q_gcn import LayerwiseSign
+from recq_lib.parts.encoders import LightGCN, NoPropagation
+from recq_lib.parts.model import Recommender
+from recq_lib.parts.protocols import Readout
+from recq_lib.parts.readouts import MeanPool
+from recq_lib.parts.tables import FullTable, SharedTable
+from recq_lib.runs.registry import METHODS, build, method, resolve, teacher_of
+
+
+@pytest.fixture(scope="module")
+def data():
+    return random_interactions(n_users=50, n_items=40, n_pairs=600, seed=3)
+
+
+def made(name: str, data, config: TrainConfig | None = None) -> Recommender:
+    if config is None:
+        options = {"ratio": 0.5} if "ratio" in method(name).options else {}
+        options |= {"gamma": 1.0} if name == "baco" else {}
+        config = TrainConfig(dim=8, n_layers=2, options=options)
+    teacher = teacher_of(name, config)
+    return build(name, data, config, None if teacher is None else made(teacher[0], data, teacher[1]))
+
+
+def same(a: Recommender, b: Recommender) -> bool:
+    return all(torch.equal(x, y) for x, y in zip(a.embeddings(), b.embeddings(), strict=True))
+
+
+@pytest.mark.parametrize("name", [name for name, entry in METHODS.items() if entry.kind != "closed_form"])
+def test_every_method_comes_back(data, name, tmp_path):
+    model = made(name, data)
+    with torch.no_grad():
+        for parameter in model.parameters():  # away from the start, which reading could draw again
+            parameter.add_(0.01)
+    back = Recommender.load(model.save(tmp_path / "model.safetensors"))
+    assert same(model, back) and not back.training
+    assert back.n_bytes()["stored"] == model.n_bytes()["stored"] and back.n_bytes()["table"] == model.n_bytes()["table"]
+
+
+def test_parts_put_together_by_hand_come_back(data, tmp_path):
+    """BACO's rows under L²Q-GCN's readout: no method of that name is needed."""
+    config = resolve("baco", TrainConfig(dim=8, options={"gamma": 1.0}))
+    table = SharedTable(sharing_from(baco(data, config)), 8)
+    model = Recommender(Graph.from_interactions(data), table, LightGCN(2), LayerwiseSign(layers="all"))
+    back = Recommender.load(model.save(tmp_path / "new folder" / "model"))
+    assert same(model, back) and back.table.sharing.n_extra == table.sharing.n_extra
+    assert (back.graph.interactions() != data.train).nnz == 0
+
+
+def test_own_ids_come_back(data, tmp_path):
+    model = made("mf", data)
+    model.user_ids = np.array([f"kund·{u}" for u in range(50)], object)
+    model.item_ids = np.arange(40) * 10**12
+    back = Recommender.load(model.save(tmp_path / "m"))
+    assert back.user_ids.tolist() == model.user_ids.tolist() and back.item_ids.tolist() == model.item_ids.tolist()
+
+
+def test_reading_leaves_the_random_state_alone(data, tmp_path):
+    path = made("hq-gnn", data).save(tmp_path / "m")
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    Recommender.load(path)
+    assert torch.equal(torch.rand(3), expected)
+
+
+class Halved(Readout):
+    """A part of this file alone."""
+
+    def __init__(self, inner: Readout, by: float = 2.0) -> None:
+        super().__init__()
+        self.inner, self.by = inner, by
+
+    def forward(self, layers, rows=None):
+        return self.inner(layers, rows) / self.by
+
+    def n_bytes(self, n_nodes, dim, n_layers):
+        return self.inner.n_bytes(n_nodes, dim, n_layers)
+
+
+def model_with(readout: Readout, data) -> Recommender:
+    return Recommender(Graph.from_interactions(data), FullTable(data.n_nodes, 4), NoPropagation(), readout)
+
+
+def test_a_part_defined_elsewhere_comes_back(data, tmp_path):
+    model = model_with(Halved(MeanPool(), by=3.0), data)
+    back = Recommender.load(model.save(tmp_path / "m"))
+    assert same(model, back) and back.readout.by == 3.0
+
+
+def test_what_cannot_be_written_is_named(data, tmp_path):
+    with pytest.raises(ConfigError, match="Halved was made from a object"):
+        model_with(Halved(MeanPool(), by=object()), data).save(tmp_path / "m")
+    assert not (tmp_path / "m").exists()
+
+
+# ---- damage -----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def content(data, tmp_path_factory):
+    return made("l2q-gcn", data).save(tmp_path_factory.mktemp("models") / "m").read_bytes()
+
+
+def refused(path, content: bytes) -> str:
+    path.write_bytes(content)
+    with pytest.raises(RecordError) as error:
+        Recommender.load(path)
+    assert "\n" not in str(error.value) and str(path) in str(error.value)
+    return str(error.value)
+
+
+def test_every_flipped_bit_is_noticed(content, tmp_path, rng):
+    places = np.unique(np.concatenate([np.arange(0, 1200, 7), rng.integers(0, len(content), 200)]))
+    for place in places:
+        bad = bytearray(content)
+        bad[place] ^= 1 << int(rng.integers(8))
+        refused(tmp_path / "m", bytes(bad))
+
+
+def test_cut_files_are_refused(content, tmp_path):
+    for length in (0, 1, 8, 100, len(content) // 2, len(content) - 1):
+        refused(tmp_path / "m", content[:length])
+
+
+def rewritten(content: bytes, change) -> bytes:
+    """The file with a changed header and a digest that fits it, as an attacker would write it."""
+    from recq_lib.parts.saving import _digest
+
+    tensors = safetensors.load(content)
+    header = json.loads(json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])["__metadata__"]["recq.model"])
+    change(header)
+    text = json.dumps(header)
+    return safetensors.save(tensors, {"recq.model": text, "sha256": _digest(text, tensors)})
+
+
+def name_class(part: str, name: str):
+    return lambda header: header["parts"][part].update({"class": name})
+
+
+@pytest.mark.parametrize(
+    "change, why",
+    [
+        (name_class("readout", "os:system"), "not defined in this process"),
+        (name_class("readout", "recq_lib.runs.run:execute"), "no readout"),
+        (name_class("readout", "recq_lib.parts.encoders:LightGCN"), "no readout"),
+        (name_class("readout", "recq_lib.nowhere:Part"), "damaged"),
+        (lambda header: header.update(format=2), "format 2"),
+        (lambda header: header.update(shape=[3, 4]), "damaged"),
+        (lambda header: header["parts"].pop("encoder"), "damaged"),
+        (lambda header: header["parts"]["encoder"].update(args=[10**9, 5, 5]), "damaged"),
+    ],
+)
+def test_foreign_headers_are_refused(content, tmp_path, change, why):
+    assert why in refused(tmp_path / "m", rewritten(content, change))
+
+
+def test_other_files_are_refused(tmp_path):
+    assert "holds no recq model" in refused(tmp_path / "m", safetensors.save({"a": torch.zeros(2)}))
+    with pytest.raises(RecordError, match="does not exist"):
+        Recommender.load(tmp_path / "none")
