@@ -5,6 +5,8 @@ Every message names the thing, its value, the rule it breaks, and what to do abo
 
 from __future__ import annotations
 
+import difflib
+
 
 class RecqError(Exception):
     """Base of every error this library raises on purpose."""
@@ -30,8 +32,6 @@ def one_of(name: str, value: object, allowed: list[str] | tuple[str, ...]) -> st
     """Return `value` if it is one of `allowed`, else raise `ConfigError` with the closest name."""
     if value in allowed:
         return str(value)
-    import difflib
-
     close = difflib.get_close_matches(str(value), list(allowed), n=1, cutoff=0.5)
     hint = f"; did you mean {close[0]!r}?" if close else ""
     raise ConfigError(f"{name} is {value!r}, but must be one of {', '.join(allowed)}{hint}")

@@ -40,7 +40,9 @@ def recommender(
     if teacher is not None:
         with torch.no_grad():
             table.weight.copy_(teacher.table.weight)
-    return Recommender(Graph.from_interactions(data), table, encoder or LightGCN(config.n_layers), readout, auxiliary)
+    model = Recommender(Graph.from_interactions(data), table, encoder or LightGCN(config.n_layers), readout, auxiliary)
+    model.config = config
+    return model
 
 
 def full_table(data: Interactions, config: TrainConfig) -> FullTable:

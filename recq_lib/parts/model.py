@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from recq_lib.config import TrainConfig
 from recq_lib.graph.adjacency import Graph
 from recq_lib.graph.propagation import CpuPropagation
 from recq_lib.parts import saving
@@ -25,6 +26,7 @@ class Recommender(nn.Module):
     Attributes
     ----------
     user_ids [U], item_ids [I] : own ids of the data it was built for, or None where numbers are the ids
+    config : the settings it was built with, where it was built by name; what `fit` takes if it is given none
     """
 
     def __init__(self, graph: Graph, table: Table, encoder: Encoder, readout: Readout, auxiliary: Auxiliary | None = None) -> None:
@@ -32,6 +34,7 @@ class Recommender(nn.Module):
         self.graph, self.table, self.encoder, self.readout, self.auxiliary = graph, table, encoder, readout, auxiliary
         self.user_ids: np.ndarray | None = None
         self.item_ids: np.ndarray | None = None
+        self.config: TrainConfig | None = None
 
     @property
     def n_users(self) -> int:

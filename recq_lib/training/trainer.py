@@ -225,7 +225,7 @@ class Trainer:
 def fit(
     model: Recommender,
     data: Interactions,
-    config: TrainConfig,
+    config: TrainConfig | None = None,
     *,
     device: str | torch.device = "cpu",
     checkpoint: Path | None = None,
@@ -236,9 +236,24 @@ def fit(
 
     Parameters
     ----------
+    config : default: the one the model was built with
     checkpoint : file to resume from and to save to, at most every `checkpoint_seconds`; removed by the caller when done
     on_epoch : called after each epoch, for progress and for tests that interrupt
+
+    Raises `ConfigError` for a split or cut-off that the data do not have, `RecqError` when the loss is not finite.
+
+    >>> import recq_lib as recq
+    >>> data = recq.load("synthetic-tiny")
+    >>> model = recq.build("lightgcn", data, recq.TrainConfig(dim=8, n_layers=2, epochs=3, eval_every=1, lr=0.01))
+    >>> result = recq.fit(model, data)
+    >>> len(result.history), result.history[0]["loss"] > result.history[-1]["loss"]
+    (3, True)
+    >>> 0 <= result.best_value <= 1  # of `select_metric` on the validation split, at `best_epoch`
+    True
     """
+    config = config or model.config
+    if config is None:
+        raise ConfigError("config is missing: this model was not built by name; pass fit(model, data, TrainConfig(…))")
     _check_evaluations(data, config)
     if config.select_on == "val" and data.val.nnz == 0:
         raise ConfigError(
