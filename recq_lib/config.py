@@ -43,7 +43,7 @@ class TrainConfig:
     ks: tuple[int, ...] = (10, 20, 50)  # cutoffs of the final evaluation; the largest defines ndcg_authors
     seed: int = 0  # table, triples; ties have their own fixed seed
 
-    options: Mapping[str, Any] = field(default_factory=dict, hash=False)  # what only this method has; see `registry.METHODS`
+    options: Mapping[str, Any] = field(default_factory=dict, hash=False)  # what only this method has; see `runs.registry`
 
     def __post_init__(self) -> None:
         one_of("readout", self.readout, READOUTS)

@@ -45,7 +45,7 @@ def test_a_room_says_what_lives_there(room):
 # packages that may be missing, or that cost more than the function that needs them
 OPTIONAL = {
     "faiss", "infomap", "pymetis", "sknetwork", "sklearn", "torch_geometric", "tqdm", "IPython", "matplotlib_inline", "ipywidgets",
-    "resource", "fcntl", "torch", "numba", "threadpoolctl", "pooch",
+    "resource", "fcntl", "torch", "numba", "threadpoolctl", "pooch", "requests",
 }  # fmt: skip
 
 

@@ -1,1 +1,1 @@
-"""The command `recq`: thin, one library call a command. May import the whole library, not the companion, whose commands it finds by name."""
+"""The command `recq`: thin, one library call a command. May import the library; commands of the companion are found by name."""

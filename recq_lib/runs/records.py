@@ -1,6 +1,6 @@
 """What a run is and what came out of it: `RunSpec` names a run by its content, `RunRecord` holds its results (ours).
 
-Both are checked when they are made, so that whatever exists can be written to disk and read back exactly; `results.py` does that.
+Both are checked when they are made, so that whatever exists can be written to disk and read back exactly; `store.py` does that.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -16,6 +17,7 @@ from recq_lib.data.splits import with_validation
 from recq_lib.errors import ConfigError, RecordError
 from recq_lib.evaluation.ranking import Evaluation
 from recq_lib.io import paths
+from recq_lib.parts.method import Method
 from recq_lib.parts.model import Recommender
 from recq_lib.runs import provenance, registry
 from recq_lib.runs import store as results
@@ -36,6 +38,24 @@ class Plan:
     profile: str
     config: TrainConfig = field(default_factory=TrainConfig)
 
+    @cached_property
+    def entry(self) -> Method:
+        return registry.method(self.method)
+
+    @cached_property
+    def settings(self) -> TrainConfig:
+        """`config` with every option of the method."""
+        return registry.resolve(self.method, self.config)
+
+    @cached_property
+    def teacher(self) -> Plan | None:
+        """The run that this one starts from, if it starts from one: same data and profile."""
+        found = self.entry.teacher(self.settings)
+        return None if found is None else Plan(found[0], self.dataset, self.profile, found[1])
+
+    def __reduce__(self) -> tuple:
+        return Plan, (self.method, self.dataset, self.profile, self.config)  # to another process: without what was looked up here
+
 
 def default_device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
@@ -54,10 +74,9 @@ def prepare(plan: Plan) -> Interactions:
 
 def identity_of(plan: Plan) -> tuple[int, dict]:
     """(seed, params) that tell the plan's runs apart: closed forms depend on their own constants only, not on training settings."""
-    if registry.method(plan.method).kind == "closed_form":
+    if plan.entry.kind == "closed_form":
         return 0, {"ks": list(plan.config.ks)}
-    config = registry.resolve(plan.method, plan.config)
-    return config.seed, key_params(plan.method, config, registry.method(plan.method).options)
+    return plan.settings.seed, key_params(plan.method, plan.settings, plan.entry.options)
 
 
 def spec_of(plan: Plan, data: Interactions) -> RunSpec:
@@ -87,17 +106,16 @@ def execute(
     if data.test.nnz == 0:
         raise ConfigError(f"{data.name} has no test split, so a run could not be evaluated; split it first (data.splits)")
     # at the start: the code on disk may change while a long run goes on
-    origin = provenance.collect("cpu" if registry.method(plan.method).kind == "closed_form" else device)
-    config = registry.resolve(plan.method, plan.config)
+    origin = provenance.collect("cpu" if plan.entry.kind == "closed_form" else device)
     teacher = teacher_for(plan, data, device=device, resume=resume, stop_after=stop_after)
     started = time.perf_counter()
-    model = registry.build(plan.method, data, config, teacher)
+    model = plan.entry.build(data, plan.settings, teacher)
     built = time.perf_counter() - started
     outcome: FitResult | None = None
     checkpoint = checkpoint_of(spec) if resume else None
-    if registry.method(plan.method).kind == "trained":
+    if plan.entry.kind == "trained":
         limited = _with_limit(on_epoch, stop_after, checkpoint)
-        outcome = fit(model, data, config, device=device, checkpoint=checkpoint, on_epoch=limited)
+        outcome = fit(model, data, plan.settings, device=device, checkpoint=checkpoint, on_epoch=limited)
         if keep_model:
             checkpoints.save(model_of(spec), {k: v.detach().cpu() for k, v in model.state_dict().items()}, {"key": spec.key})
     started = time.perf_counter()
@@ -129,16 +147,14 @@ def trained(plan: Plan, data: Interactions | None = None, **options) -> Recommen
         if not results.exists(spec):
             results.save(record)
         checkpoint_of(spec).unlink(missing_ok=True)
-    config = registry.resolve(plan.method, plan.config)
-    model = registry.build(plan.method, data, config, teacher_for(plan, data, **options))
+    model = plan.entry.build(data, plan.settings, teacher_for(plan, data, **options))
     model.load_state_dict(checkpoints.load(model_of(spec)).tensors)
     return model
 
 
 def teacher_for(plan: Plan, data: Interactions, **options) -> Recommender | None:
     """The trained model that `plan` starts from, or None."""
-    found = registry.teacher_of(plan.method, plan.config)
-    return None if found is None else trained(Plan(found[0], plan.dataset, plan.profile, found[1]), data, **options)
+    return None if plan.teacher is None else trained(plan.teacher, data, **options)
 
 
 def run(plan: Plan, *, device: str | None = None, force: bool = False, **options) -> RunRecord:

@@ -1,4 +1,4 @@
-"""The b-bit uniform quantizer of HQ-GNN and its gradient estimator, GSTE (papers/hq_gnn.py puts them into a model).
+"""The b-bit uniform quantizer of HQ-GNN and its gradient estimator, GSTE (readout.py puts them into a model).
 
     v = clip(L·x/β, -L, L),  L = 2^b - 1        clip range [-β, β], in units of half a level
     c = the odd integer nearest to v            the stored code, in {-L, -L+2, …, L}; ties go up
@@ -7,7 +7,7 @@
 
 In the usual notation xn = (v/L + 1)/2, z = (c/L + 1)/2 and Q = s·(2z - 1). Codes of one bit are sign(x) with sign(0) = +1, as everywhere
 in this project; `torch.round` would send 0 to -1. Clip, round, learned scales and GSTE are those of EWGS (Lee et al., CVPR 2021; official
-code), here with a symmetric range, so that scores can be computed from integers (papers/hq_codes.py).
+code), here with a symmetric range, so that scores can be computed from integers (codes/codes.py).
 """
 
 from __future__ import annotations

@@ -3,10 +3,10 @@
 An encoder gives full-precision vectors; the tables of users and of items are quantized, each with its own scales, and scored by
 y_ui = <Q_u, Q_i> under BPR:
 
-    Q = (s/L)·c                                     odd integer codes c, L = 2^b - 1 (papers/hq_quantizer.py)
+    Q = (s/L)·c                                     odd integer codes c, L = 2^b - 1 (quantizer.py)
     dL/dv = g·(1 + δ·sign(g)·(v - c))               GSTE in place of STE; δ = 0 is STE
-    δ = Tr(d²L/dQ²) / ‖dL/dQ‖₁                      one per table, refreshed once per epoch (papers/hq_trace.py)
-    y_ui ∝ <c_u, c_i>                               integers only (papers/hq_codes.py)
+    δ = Tr(d²L/dQ²) / ‖dL/dQ‖₁                      one per table, refreshed once per epoch (trace.py)
+    y_ui ∝ <c_u, c_i>                               integers only (codes/codes.py)
 
 No code of the paper is public, and its text was not at hand: this is EWGS (Lee et al., CVPR 2021; official code), which the abstract's
 description of GSTE matches, put behind a recommender's encoder. Choices that neither settles are ours and are named where they are made.
