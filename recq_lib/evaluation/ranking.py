@@ -1,12 +1,11 @@
 """Full ranking over the catalogue, in blocks, with known items masked; metrics per user and their means.
 
-Ties are broken by a seeded permutation of the items: among equal scores the item that comes first in the permutation wins.
-Item ids often follow popularity, so breaking ties by id would favour models with many ties (MostPop, 1-bit codes).
+Ties are broken by a seeded permutation of the items (`kernels.topk.tie_order`): among equal scores the item that comes first in it wins.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -17,6 +16,7 @@ import torch
 from recq_lib.data.interactions import Interactions
 from recq_lib.errors import ConfigError
 from recq_lib.evaluation import metrics
+from recq_lib.kernels import topk
 
 # scores of one tile stay in the cache near a core between the product and the scan
 _TILE_USERS, _TILE_ITEMS = 512, 1024
@@ -73,7 +73,7 @@ def evaluate(
 
     Parameters
     ----------
-    model : anything with `embeddings()` → (users [U, D], items [I, D]), a pair of such tensors, or a `BlockScorer`
+    model : anything with `embeddings()` → (users [U, D], items [I, D]), a pair of such tensors, `Codes`, or a `BlockScorer`
     ks : cutoffs; Kmax = max(ks) also defines `ndcg_authors`
     mask : splits whose items are never recommended to their users (BACO masks train only when it validates)
     """
@@ -95,8 +95,10 @@ def evaluate(
 
 
 def rank(model, users: np.ndarray, n_items: int, k: int, masks: Sequence, *, tie_seed: int = 0) -> np.ndarray:
-    """Item ids [len(users), k] (int32), best first, items in any of the CSR `masks` left out."""
-    position_to_item = np.random.default_rng(tie_seed).permutation(n_items).astype(np.int32)
+    """Item ids [len(users), k] (int32), best first, items in any of the CSR `masks` left out; `model` as in `evaluate`."""
+    position_to_item = topk.tie_order(n_items, tie_seed)
+    if hasattr(model, "tiles"):  # scores in the order that they are asked for, such as `Codes`
+        return _rank_tiles(model.tiles(position_to_item), users, k, masks, position_to_item)
     if hasattr(model, "score_block"):
         return _rank_tiles(_BaselineTiles(model, position_to_item), users, k, masks, position_to_item)
     user_vectors, item_vectors = model.embeddings() if hasattr(model, "embeddings") else model
@@ -140,27 +142,8 @@ class _BaselineTiles:
         yield block
 
 
-def _rank_tiles(
-    tiles: Callable[[np.ndarray], Iterator[np.ndarray]], users: np.ndarray, k: int, masks: Sequence, position_to_item: np.ndarray
-) -> np.ndarray:
-    from recq_lib.kernels import topk
-
-    n_items = position_to_item.size
-    position_of = np.empty(n_items, np.int32)
-    position_of[position_to_item] = np.arange(n_items, dtype=np.int32)
-    top, scores = np.empty((users.size, k), np.int32), np.empty((_TILE_USERS, k), np.float32)
-    for begin in range(0, users.size, _TILE_USERS):
-        part = users[begin : begin + _TILE_USERS]
-        best, place = scores[: part.size], top[begin : begin + part.size]
-        topk.start(best, place, n_items)
-        first = 0
-        for block in tiles(part):
-            for matrix in masks:
-                topk.mask_rows(block, first, part, matrix.indptr, matrix.indices, position_of)
-            topk.push(block, first, best, place)
-            first += block.shape[1]
-        topk.finish(best, place, n_items)
-    return np.where(top >= 0, position_to_item[top], np.int32(-1))
+def _rank_tiles(tiles: topk.Tiles, users: np.ndarray, k: int, masks: Sequence, position_to_item: np.ndarray) -> np.ndarray:
+    return topk.best(tiles, users, k, masks, position_to_item, block=_TILE_USERS)[0]
 
 
 def _contains(matrix: sp.csr_matrix, users: np.ndarray, items: np.ndarray) -> np.ndarray:

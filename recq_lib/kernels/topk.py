@@ -1,15 +1,56 @@
-"""Exact top-K of rows of scores with a stated order of ties, for the CPU.
+"""Exact top-K of rows of scores with a stated order of ties, for the CPU: what evaluation and search share.
 
+Scores come in tiles whose columns are positions; a seeded permutation (`tie_order`) says which item stands at a position.
 One pass keeps the K best in a heap whose root is the worst of them; a score is touched again only if it beats the root.
 Order: higher score first; equal scores, lower position first. Entries set to minus infinity (masked) are never returned.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
+
 import numpy as np
 from numba import njit, prange
 
 from recq_lib.kernels.compiled import compiled
+
+Tiles = Callable[[np.ndarray], Iterator[np.ndarray]]  # users [b] → float32 [b, m] at positions 0 to m - 1, then at the next ones, …
+
+
+def tie_order(n_items: int, seed: int) -> np.ndarray:
+    """int32 [n_items], position → item: among equal scores the item that stands first wins.
+
+    Item ids often follow popularity, so an order by id would favour models with many ties (MostPop, 1-bit codes).
+    """
+    return np.random.default_rng(seed).permutation(n_items).astype(np.int32)
+
+
+def best(tiles: Tiles, users: np.ndarray, k: int, masks: Sequence, order: np.ndarray, *, block: int) -> tuple[np.ndarray, np.ndarray]:
+    """Items [n, k] (int32) and their scores (float32) for `users` [n], best first, -1 and minus infinity where no item is left.
+
+    Parameters
+    ----------
+    tiles : scores of a block of users; they are overwritten
+    masks : CSR matrices [users, items]; the items stored in a user's row are left out
+    order : from `tie_order`
+    block : users whose scores are in memory at once
+    """
+    n_items = order.size
+    position_of = np.empty(n_items if masks else 0, np.int32)
+    if masks:
+        position_of[order] = np.arange(n_items, dtype=np.int32)
+    places, scores = np.empty((users.size, k), np.int32), np.empty((users.size, k), np.float32)
+    for begin in range(0, users.size, block):
+        part, of_part = users[begin : begin + block], slice(begin, begin + block)
+        start(scores[of_part], places[of_part], n_items)
+        first = 0
+        for tile in tiles(part):
+            for matrix in masks:
+                mask_rows(tile, first, part, matrix.indptr, matrix.indices, position_of)
+            push(tile, first, scores[of_part], places[of_part])
+            first += tile.shape[1]
+        finish(scores[of_part], places[of_part], n_items)
+    return np.where(places >= 0, order[places], np.int32(-1)), scores
 
 
 @njit(inline="always")

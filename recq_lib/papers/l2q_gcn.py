@@ -18,7 +18,8 @@ from typing import Any
 
 import torch
 
-from recq_lib.codes.packed import BitCodes
+from recq_lib.codes.codes import Codes
+from recq_lib.codes.planes import stored_bytes
 from recq_lib.config import TrainConfig
 from recq_lib.data.interactions import Interactions
 from recq_lib.errors import ConfigError, one_of
@@ -93,15 +94,15 @@ class LayerwiseSign(Readout):
     def n_bytes(self, n_nodes: int, dim: int, n_layers: int) -> int:
         """Bytes stored for search: one bit per column, padded to 64, and a float32 scaler per segment where it differs by node."""
         segments = n_layers + 1 if self.layers == "all" else 1
-        return n_nodes * segments * (8 * -(-dim // 64) + (4 if self.scaler == "alpha" else 0))
+        return stored_bytes(n_nodes, dim, n_segments=segments, scaled=self.scaler == "alpha")
 
-    def codes(self, layers: torch.Tensor, n_users: int) -> BitCodes:
-        """Layers [L+1, N, d] of all nodes as packed codes; their bitwise scores equal the inner products of `forward`'s vectors."""
+    def codes(self, layers: torch.Tensor, n_users: int) -> Codes:
+        """Layers [L+1, N, d] of all nodes as packed codes; their scores equal the inner products of `forward`'s vectors."""
         segments = self.segments(layers.detach())
         weights, scales = self.weights(segments), self.scales(segments).squeeze(2)
         if self.scaler == "constant":  # one number for all nodes belongs to the weights: nothing per node is stored
-            return BitCodes.pack(segments, weights=weights * scales[0, 0], n_users=n_users)
-        return BitCodes.pack(segments, scales=scales, weights=weights, n_users=n_users)
+            return Codes.from_signs(segments, weights=weights * scales[0, 0], n_users=n_users)
+        return Codes.from_signs(segments, scales=scales, weights=weights, n_users=n_users)
 
     def extra_repr(self) -> str:
         return f"{self.estimator}, {self.constants}, scaler={self.scaler}, weighted={self.weighted}, layers={self.layers}"
@@ -165,14 +166,6 @@ class _ScaledSign(torch.autograd.Function):
 def _side_by_side(segments: torch.Tensor) -> torch.Tensor:
     n_segments, n_rows, dim = segments.shape
     return segments.transpose(0, 1).reshape(n_rows, n_segments * dim)
-
-
-@torch.no_grad()
-def export_codes(model: Recommender) -> BitCodes:
-    """Packed codes of a model whose readout is a `LayerwiseSign`. Raises `ConfigError` for another readout."""
-    if not isinstance(model.readout, LayerwiseSign):
-        raise ConfigError(f"readout is {type(model.readout).__name__}, but only layer-wise sign codes can be packed into bits")
-    return model.readout.codes(model.layers(), model.n_users)
 
 
 # ---- entries ----------------------------------------------------------------------------------------------------------------

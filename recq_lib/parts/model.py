@@ -8,7 +8,9 @@ import numpy as np
 import torch
 from torch import nn
 
+from recq_lib.codes.codes import Codes
 from recq_lib.config import TrainConfig
+from recq_lib.errors import ConfigError
 from recq_lib.graph.adjacency import Graph
 from recq_lib.graph.propagation import CpuPropagation
 from recq_lib.parts import saving
@@ -79,6 +81,23 @@ class Recommender(nn.Module):
         z = self(None)
         self.train(was_training)
         return z[: self.n_users], z[self.n_users :]
+
+    @torch.no_grad()
+    def codes(self) -> Codes:
+        """What search needs as packed codes, in evaluation mode: their inner products rank as those of `embeddings`.
+
+        Raises `ConfigError` where the readout stores floats; `codes.packing.pack` packs any vectors.
+        """
+        was_training = self.training
+        self.eval()
+        try:
+            codes = self.readout.codes(self.layers(), self.n_users)
+        finally:
+            self.train(was_training)
+        if codes is None:
+            kind = type(self.readout).__name__
+            raise ConfigError(f"readout is {kind}, which stores floats and no codes; pack its embeddings with codes.packing.pack")
+        return codes
 
     def n_bytes(self) -> dict[str, int]:
         """Bytes of what training adjusts (`parameters`), of the table with its indices (`table`), of what search needs (`stored`)."""

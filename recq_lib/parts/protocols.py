@@ -17,7 +17,7 @@ from torch import nn
 if TYPE_CHECKING:
     import scipy.sparse as sp
 
-    from recq_lib.codes.packed import BitCodes
+    from recq_lib.codes.codes import Codes
     from recq_lib.graph.adjacency import Graph
     from recq_lib.graph.propagation import Rows
     from recq_lib.parts.model import Recommender
@@ -110,8 +110,8 @@ class Readout(Part):
         """a [L+1] where the readout is Σ_l a_l V^(l); None where it is something else."""
         return None
 
-    def codes(self, layers: torch.Tensor, n_users: int) -> BitCodes | None:
-        """Packed codes of all nodes from their layers [L+1, N, d]; None where the readout stores floats."""
+    def codes(self, layers: torch.Tensor, n_users: int) -> Codes | None:
+        """Packed codes of all nodes from their layers [L+1, N, d], in evaluation mode; None where the readout stores floats."""
         return None
 
     def diagnostics(self, model: Recommender) -> dict[str, float]:

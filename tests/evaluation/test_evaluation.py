@@ -76,6 +76,22 @@ def test_block_scorer_equals_vectors(data):
     np.testing.assert_array_equal(a.top, b.top)
 
 
+def test_a_model_may_offer_tiles_in_the_order_of_ties(data):
+    users, items = vectors(data, codes=True)
+
+    class Tiles:
+        def tiles(self, order):
+            def of(block):
+                for part in np.array_split(order, 3):
+                    yield (users[torch.from_numpy(block).long()] @ items[torch.from_numpy(part).long()].t()).contiguous().numpy()
+
+            return of
+
+    for seed in (0, 1):
+        a, b = (evaluate(model, data, ks=(10,), tie_seed=seed) for model in (Tiles(), (users, items)))
+        np.testing.assert_array_equal(a.top, b.top)
+
+
 def test_metrics_equal_pyg(data):
     from torch_geometric.metrics import LinkPredNDCG, LinkPredPrecision, LinkPredRecall
 

@@ -7,7 +7,7 @@ import torch
 from recq_lib.config import TrainConfig
 from recq_lib.data.toy import toy
 from recq_lib.errors import ConfigError
-from recq_lib.papers.l2q_gcn import AnnealedSign, LayerwiseSign, export_codes
+from recq_lib.papers.l2q_gcn import AnnealedSign, LayerwiseSign
 from recq_lib.parts.annealing import Schedule
 from recq_lib.runs.registry import build
 
@@ -117,7 +117,7 @@ def test_packed_codes_score_like_the_float_vectors(options):
     data = toy()
     model = build("l2q-gcn", data, TrainConfig(dim=70, n_layers=2, options=options))
     users, items = model.embeddings()
-    codes = export_codes(model)
+    codes = model.codes()
     np.testing.assert_allclose(codes.vectors(), torch.cat([users, items]).numpy(), rtol=1e-6)
     assert codes.n_bytes() == model.n_bytes()["stored"]
     assert codes.n_users == data.n_users
@@ -138,5 +138,3 @@ def test_divergence_and_unknown_choices_are_refused():
             LayerwiseSign(**options)
     with pytest.raises(ConfigError, match="relaxation"):
         AnnealedSign(Schedule("none"), relaxation="sigmoid")
-    with pytest.raises(ConfigError, match="only layer-wise sign codes"):
-        export_codes(build("lightgcn", toy(), TrainConfig(dim=4, n_layers=2)))

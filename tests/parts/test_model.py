@@ -66,6 +66,32 @@ def test_every_method_ranks(data):
         assert method(name).kind in ("trained", "derived", "closed_form")
 
 
+@pytest.mark.parametrize("training", [True, False])
+def test_codes_are_those_of_evaluation_and_the_mode_is_kept(data, training):
+    """HashNet trains with tanh values and GumbelRec with noise; what is packed is the sign of the mean layer."""
+    for name in ("hashnet", "gumbelrec"):
+        model = build(name, data, TrainConfig(dim=6, n_layers=2)).train(training)
+        mean = model.layers().detach().mean(dim=0).numpy()
+        codes = model.codes()
+        np.testing.assert_array_equal(codes.values()[0], np.where(mean >= 0, 1, -1))
+        assert codes.n_users == data.n_users and model.training == model.readout.training == training
+
+
+@pytest.mark.parametrize(("name", "readout"), [("lightgcn", "MeanPool"), ("ngcf", "SideBySide")])
+def test_a_readout_that_stores_floats_has_no_codes(data, name, readout):
+    with pytest.raises(ConfigError, match=f"readout is {readout}, which stores floats and no codes; pack its embeddings with"):
+        build(name, data, TrainConfig(dim=4, n_layers=1)).codes()
+
+
+def test_the_mode_is_kept_when_packing_fails(data):
+    model = build("l2q-gcn", data, TrainConfig(dim=4, n_layers=1))
+    with torch.no_grad():
+        model.table.weight[0, 0] = torch.nan
+    with pytest.raises(ConfigError, match="training has diverged"):
+        model.codes()
+    assert model.training
+
+
 def test_bad_parts_are_refused(data):
     with pytest.raises(ConfigError, match="did you mean 'lightgcn'"):
         build("lightgnc", data)

@@ -14,6 +14,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from recq_lib.codes.codes import Codes
+from recq_lib.codes.planes import stored_bytes
 from recq_lib.config import TrainConfig
 from recq_lib.data.interactions import Interactions
 from recq_lib.errors import ConfigError
@@ -34,16 +36,24 @@ class UnitCodes(Readout):
     """√(10/d)·sign(mean of layers), [R, d]; subclasses train with something smoother and are always evaluated with this."""
 
     def forward(self, layers: torch.Tensor, rows: torch.Tensor | None = None) -> torch.Tensor:
-        x = layers.mean(dim=0)
+        x = self.coded(layers)
         codes = self.relaxed(x) if self.training else sign(x)
         return codes * (10 / x.shape[1]) ** 0.5
+
+    def coded(self, layers: torch.Tensor) -> torch.Tensor:
+        """[R, d]: the values whose signs are the code."""
+        return layers.mean(dim=0)
 
     def relaxed(self, x: torch.Tensor) -> torch.Tensor:
         return sign(x)
 
     def n_bytes(self, n_nodes: int, dim: int, n_layers: int) -> int:
         """Bytes stored for search: d bits per node, padded to 64."""
-        return n_nodes * 8 * -(-dim // 64)
+        return stored_bytes(n_nodes, dim)
+
+    def codes(self, layers: torch.Tensor, n_users: int) -> Codes:
+        """Layers [L+1, N, d] of all nodes as packed codes; √(10/d) is the weight of their one segment."""
+        return _unit_codes(self.coded(layers), n_users)
 
 
 class ContinuedTanh(UnitCodes):
@@ -111,8 +121,11 @@ class GuidedHash(UnitCodes):
     def begin_epoch(self, epoch: int, epochs: int) -> None:
         self.probability.fill_(self.schedule(epoch, epochs))
 
+    def coded(self, layers: torch.Tensor) -> torch.Tensor:
+        return torch.tanh(layers.mean(dim=0) @ self.weight + self.bias)
+
     def forward(self, layers: torch.Tensor, rows: torch.Tensor | None = None) -> torch.Tensor:
-        x = torch.tanh(layers.mean(dim=0) @ self.weight + self.bias)
+        x = self.coded(layers)
         codes = sign(x)
         if self.training or self.soft:
             # evaluation may not depend on torch's random state, so its draw has its own
@@ -123,6 +136,11 @@ class GuidedHash(UnitCodes):
 
     def n_bytes(self, n_nodes: int, dim: int, n_layers: int) -> int:
         return 4 * n_nodes * dim if self.soft else super().n_bytes(n_nodes, dim, n_layers)
+
+    def codes(self, layers: torch.Tensor, n_users: int) -> Codes:
+        if self.soft:
+            raise ConfigError("HashGNN (soft) searches in a mixture of codes and floats, so it has no codes to pack; use the hard one")
+        return super().codes(layers, n_users)
 
     def extra_repr(self) -> str:
         return f"soft={self.soft}, {self.schedule}"
@@ -162,10 +180,18 @@ class RandomHyperplanes(Readout):
         return sign(self.inner(layers) @ self.planes) * (10 / self.bits) ** 0.5
 
     def n_bytes(self, n_nodes: int, dim: int, n_layers: int) -> int:
-        return n_nodes * 8 * -(-self.bits // 64)
+        return stored_bytes(n_nodes, self.bits)
+
+    def codes(self, layers: torch.Tensor, n_users: int) -> Codes:
+        return _unit_codes(self.inner(layers) @ self.planes, n_users)
 
     def extra_repr(self) -> str:
         return f"bits={self.bits}"
+
+
+def _unit_codes(x: torch.Tensor, n_users: int) -> Codes:
+    """√(10/d)·sign(x), x [N, d], as packed codes."""
+    return Codes.from_signs(x[None], weights=[(10 / x.shape[1]) ** 0.5], n_users=n_users)
 
 
 # ---- entries ----------------------------------------------------------------------------------------------------------------

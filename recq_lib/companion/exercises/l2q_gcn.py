@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 import numpy as np
 
-from recq_lib.codes.packed import BitCodes
+from recq_lib.codes.codes import Codes
 from recq_lib.companion.checks import check, check_close, rejects
 
 
-def check_bitwise_score(answer: object, codes: BitCodes, user: int, item: int) -> None:
+def check_bitwise_score(answer: object, codes: Codes, user: int, item: int) -> None:
     """Exercise 1: `answer` is the score of `user` and `item` (item ids from 0), from words and factors w_l·α^(l)."""
     rule = "score = Σ_l s_u^(l)·s_i^(l)·(d - 2·popcount(b_u^(l) XOR b_i^(l)))"
     check(answer is not None, rule, found=answer)
@@ -53,5 +53,5 @@ def check_stored_bytes(function: Callable[[int, int, int], int] | None) -> None:
     expected = []
     for n, dim, n_layers in cases:
         values = np.zeros((n_layers + 1, 1, dim), np.float32)
-        expected.append(n * BitCodes.pack(values, np.zeros((n_layers + 1, 1)), n_users=1).n_bytes())
+        expected.append(n * Codes.from_signs(values, np.zeros((n_layers + 1, 1)), n_users=1).n_bytes())
     check_close(found, expected, rule, tolerance=0.5)

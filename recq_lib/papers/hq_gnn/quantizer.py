@@ -17,19 +17,12 @@ import math
 import torch
 from torch import nn
 
+from recq_lib.codes.planes import top_level
 from recq_lib.errors import ConfigError, one_of
 
 BOUNDS = ("scale", "learn", "scale_ema", "ema", "fixed")
-MAX_BITS = 8
 _EMA_BOUNDS = {"scale_ema", "ema"}
 _QUANTILE = 0.99  # of |x|, the bound of "ema"
-
-
-def top_level(bits: int) -> int:
-    """L = 2^bits - 1. Raises `ConfigError` unless bits is a whole number from 1 to 8."""
-    if isinstance(bits, bool) or not isinstance(bits, int) or not 1 <= bits <= MAX_BITS:
-        raise ConfigError(f"bits is {bits!r}, but must be a whole number from 1 to {MAX_BITS}")
-    return 2**bits - 1
 
 
 def nearest_odd(v: torch.Tensor) -> torch.Tensor:
@@ -145,7 +138,7 @@ class UniformQuantizer(nn.Module):
         return step * gste(v, nearest_odd(v.detach()), self.delta.to(x.dtype) * step.detach(), clamp=self.clamp)
 
     @torch.no_grad()
-    def codes(self, x: torch.Tensor) -> torch.Tensor:
+    def levels(self, x: torch.Tensor) -> torch.Tensor:
         """Odd codes in {-L, …, L}, int16, in the shape of `x`; `forward` is s/L times these."""
         beta, _ = self._scales(x)
         return nearest_odd(self._units(x, beta)).to(torch.int16)

@@ -19,6 +19,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import nn
 
+from recq_lib.codes.codes import Codes
+from recq_lib.codes.planes import stored_bytes
 from recq_lib.errors import ConfigError
 from recq_lib.papers.hq_gnn.quantizer import UniformQuantizer, gste, gste_round
 from recq_lib.parts.protocols import Readout
@@ -75,15 +77,28 @@ class SidedQuantizer(Readout):
         """[R, D]. `rows` [R] distinct node ids in any order, or None for all nodes."""
         if self.training:
             return self.vectors(layers, rows) if self.quantizing else self.inner(layers, rows)
-        return self.codes(layers, rows).to(layers.dtype) if self.blocks == 1 else self.vectors(layers, rows)
+        return self.levels(layers, rows).to(layers.dtype) if self.blocks == 1 else self.vectors(layers, rows)
 
     def vectors(self, layers: torch.Tensor, rows: torch.Tensor | None = None) -> torch.Tensor:
         """Q [R, D], in training and in evaluation."""
         return self._each(layers, rows, UniformQuantizer.__call__)
 
-    def codes(self, layers: torch.Tensor, rows: torch.Tensor | None = None) -> torch.Tensor:
+    def levels(self, layers: torch.Tensor, rows: torch.Tensor | None = None) -> torch.Tensor:
         """Odd integer codes [R, D], int16."""
-        return self._each(layers, rows, UniformQuantizer.codes)
+        return self._each(layers, rows, UniformQuantizer.levels)
+
+    def codes(self, layers: torch.Tensor, n_users: int) -> Codes:
+        """Layers [L+1, N, d] of all nodes as packed codes, a segment per block of columns; see `forward` for their scores.
+
+        Users and items have scales of their own, u and i, but a segment has one weight: √(u·i) on both sides gives the same products.
+        """
+        levels, weights = self.levels(layers), None
+        if self.blocks > 1:
+            sides = self.tables(layers)
+            steps = ([quantizer.step(x) for quantizer, x in side] for side in (sides["users"], sides["items"]))
+            weights = [(u * i) ** 0.5 for u, i in zip(*steps, strict=True)]
+        segments = levels.view(levels.shape[0], self.blocks, -1).transpose(0, 1)
+        return Codes.from_levels(segments, self.bits, weights=weights, n_users=n_users)
 
     def tables(self, layers: torch.Tensor) -> dict[str, list[tuple[UniformQuantizer, torch.Tensor]]]:
         """From layers of all nodes: for "users" and "items", every block's quantizer and what it quantizes."""
@@ -97,7 +112,7 @@ class SidedQuantizer(Readout):
         return {quantizer.name: quantizer.statistics(x) for side in self.tables(layers).values() for quantizer, x in side}
 
     def update_deltas(self, users: Sequence[float | None], items: Sequence[float | None], momentum: float = 0.9) -> None:
-        """New measurements of δ, one per block (`hq_trace.bpr_deltas`); see `UniformQuantizer.update_delta`."""
+        """New measurements of δ, one per block (`trace.bpr_deltas`); see `UniformQuantizer.update_delta`."""
         for quantizers, measured in ((self.users, users), (self.items, items)):
             if len(measured) != self.blocks:
                 raise ConfigError(f"{len(measured)} measurements of δ were given for {self.blocks} blocks; give one per block and side")
@@ -105,10 +120,9 @@ class SidedQuantizer(Readout):
                 quantizer.update_delta(value, momentum)
 
     def n_bytes(self, n_nodes: int, dim: int, n_layers: int) -> int:
-        """Bytes stored for search: bit planes padded to 64, from 2 bits on an int32 per item and block, float64 weights of the blocks."""
+        """Bytes stored for search: bit planes padded to 64 columns per block."""
         width = self.inner.n_bytes(n_nodes, dim, n_layers) // (4 * n_nodes * self.blocks)
-        planes = n_nodes * self.blocks * self.bits * 8 * -(-width // 64)
-        return planes + (4 * self.n_items * self.blocks if self.bits > 1 else 0) + (8 * self.blocks if self.blocks > 1 else 0)
+        return stored_bytes(n_nodes, width, bits=self.bits, n_segments=self.blocks)
 
     def extra_repr(self) -> str:
         return f"n_users={self.n_users}, n_items={self.n_items}, blocks={self.blocks}, warm={self.warm}"

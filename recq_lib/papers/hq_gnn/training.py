@@ -26,7 +26,7 @@ class HessianAware(SidedQuantizer):
     Parameters
     ----------
     estimator : "gste", or "ste" (δ stays 0)
-    trace, samples : see `hq_trace.bpr_deltas`
+    trace, samples : see `trace.bpr_deltas`
     refresh : epochs between measurements; EWGS takes 10 on CIFAR and starts, as here, with δ = 0
     scale_lr : learning rate of β and s as a fraction of the model's; they get no weight decay (EWGS: 1e-2; ours: 0.1)
     others : see `SidedQuantizer`

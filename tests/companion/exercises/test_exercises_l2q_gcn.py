@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from recq_lib.codes.packed import BitCodes
+from recq_lib.codes.codes import Codes
 from recq_lib.companion.checks import ExerciseFailed
 from recq_lib.companion.exercises import l2q_gcn as exercises
 
@@ -15,7 +15,7 @@ def test_bitwise_score_is_the_inner_product_of_the_decoded_vectors():
     rng = np.random.default_rng(2)
     values, scales = rng.standard_normal((3, 7, 8)), rng.uniform(0.5, 1.5, (3, 7)).astype(np.float32)
     weights = np.array([1, 2, 3], np.float32) / 3
-    codes = BitCodes.pack(values, scales, weights, n_users=4)
+    codes = Codes.from_signs(values, scales, weights, n_users=4)
     right = 0.0
     for layer in range(3):
         agree = sum(1 if (values[layer, 1, k] >= 0) == (values[layer, 4 + 2, k] >= 0) else -1 for k in range(8))

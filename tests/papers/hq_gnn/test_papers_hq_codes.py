@@ -2,14 +2,11 @@ import numpy as np
 import pytest
 import torch
 from helpers import naive_ranking, random_interactions
-from hypothesis import given
-from hypothesis import strategies as st
 
+from recq_lib.codes.codes import Codes
 from recq_lib.config import TrainConfig
-from recq_lib.errors import ConfigError
 from recq_lib.evaluation.ranking import evaluate, rank
 from recq_lib.graph.adjacency import Graph
-from recq_lib.papers.hq_gnn.codes import IntegerCodes, WeightedCodes, export_codes
 from recq_lib.papers.hq_gnn.readout import SidedQuantizer
 from recq_lib.parts.model import Recommender
 from recq_lib.parts.ngcf import NGCF, SideBySide
@@ -25,40 +22,8 @@ def random_codes(bits, n_users=13, n_items=60, dim=64, seed=0):
     return tuple((2 * rng.integers(0, top + 1, (n, dim)) - top).astype(np.int16) for n in (n_users, n_items))
 
 
-@pytest.mark.parametrize("bits", [1, 2, 3, 4, 5, 6, 7, 8])
-@pytest.mark.parametrize("dim", [1, 63, 64, 65, 130])
-def test_bit_plane_scores_are_integer_inner_products(bits, dim):
-    users, items = random_codes(bits, dim=dim, seed=dim)
-    codes = IntegerCodes.pack(users, items, bits)
-    chosen = np.array([3, 0, 12, 3])
-    expected = users[chosen].astype(np.int64) @ items.astype(np.int64).T
-    np.testing.assert_array_equal(codes.scores(chosen), expected)
-    assert codes.users.dtype == np.uint64 and codes.users.shape == (bits, 13, -(-dim // 64))
-
-
-@given(st.integers(1, 8), st.integers(1, 70), st.integers(0, 2**32 - 1))
-def test_any_codes_score_exactly(bits, dim, seed):
-    users, items = random_codes(bits, 3, 4, dim, seed)
-    np.testing.assert_array_equal(IntegerCodes.pack(users, items, bits).scores(np.arange(3)), users.astype(int) @ items.astype(int).T)
-
-
-def test_extreme_codes_do_not_overflow():
-    users, items = np.full((1, 256), 255, np.int16), np.stack([np.full(256, 255), np.full(256, -255)]).astype(np.int16)
-    codes = IntegerCodes.pack(users, items, 8)
-    assert codes.scores(np.array([0])).tolist() == [[256 * 255**2, -256 * 255**2]]
-    assert codes.score_block(np.array([0])).tolist() == [[16646400.0, -16646400.0]]  # below 2^24
-
-
-@pytest.mark.parametrize("bits", [1, 2])
-def test_planes_and_sums_hold_the_bits_of_the_codes(bits):
-    users, items = random_codes(bits, 2, 3, 70, seed=1)
-    packed = IntegerCodes.pack(users, items, bits)
-    for i in range(3):
-        numbers = [
-            sum((int(packed.items[m, i, k // 64]) >> (k % 64) & 1) << m for m in range(bits)) for k in range(128)
-        ]  # each column back from its planes
-        assert [2 * q - (2**bits - 1) for q in numbers[:70]] == items[i].tolist() and not any(numbers[70:])
-        assert packed.item_sums[i] == sum(numbers)
+def packed(users, items, bits):
+    return Codes.from_levels(np.concatenate([users, items])[None], bits, n_users=len(users))
 
 
 @pytest.mark.parametrize("bits", BITS)
@@ -70,7 +35,7 @@ def test_float_integer_and_bit_plane_rankings_are_the_same(bits):
     float_scores = q_users @ q_items.T
     integer_scores = users.astype(np.int64) @ items.astype(np.int64).T
     np.testing.assert_array_equal(float_scores / (step_u * step_i), integer_scores)
-    codes = IntegerCodes.pack(users, items, bits)
+    codes = packed(users, items, bits)
     everyone, place = np.arange(13), np.empty(200, int)
     place[np.random.default_rng(0).permutation(200)] = np.arange(200)  # `rank` breaks ties by this order
     expected = [naive_ranking(row, set(), 50, place) for row in float_scores]
@@ -86,7 +51,7 @@ def test_any_scale_leaves_the_scores_proportional():
     users, items = random_codes(4, seed=5)
     step_u, step_i = 0.0371, 0.113  # no powers of two: float64 rounds, and integers are what the rounding hides
     scores = (users * step_u) @ (items * step_i).T / (step_u * step_i)
-    np.testing.assert_array_equal(np.rint(scores).astype(int), IntegerCodes.pack(users, items, 4).scores(np.arange(13)))
+    np.testing.assert_array_equal(np.rint(scores).astype(int), packed(users, items, 4).scores(np.arange(13)))
 
 
 @pytest.mark.parametrize("bits", [1, 2, 3, 4])
@@ -123,15 +88,17 @@ def quantized(data, bits, bounds="scale", **options):
 @pytest.mark.parametrize("bounds", ["scale", "learn"])
 def test_model_and_its_export_evaluate_alike(data, bits, bounds):
     model = quantized(data, bits, bounds)
-    codes = export_codes(model)
+    codes = model.codes()
     assert model.training  # as before
     a, b = evaluate(model, data, ks=(5,)), evaluate(codes, data, ks=(5,))
     np.testing.assert_array_equal(a.top, b.top)
     assert a.values == b.values
-    assert codes.n_bytes == model.n_bytes()["stored"]
+    assert codes.scales is None and codes.n_segments == 1 and codes.bits == bits
+    assert codes.n_bytes() == model.n_bytes()["stored"]
     q = model.eval().readout.vectors(model.layers()).detach().double()
     scores = (q[: data.n_users] @ q[data.n_users :].T).numpy()
     integers = codes.scores(np.arange(data.n_users))
+    assert (integers == np.rint(integers)).all()
     scale = float((model.readout.users[0].s * model.readout.items[0].s).detach()) / (2**bits - 1) ** 2
     np.testing.assert_allclose(scores, scale * integers, rtol=0, atol=scale * 16 * (2**bits - 1) ** 2 * 2.0**-22)  # Q is float32
 
@@ -142,35 +109,20 @@ def test_blocks_with_their_own_scales_give_weighted_sums(data):
     readout = SidedQuantizer(data.n_users, data.n_items, 2, inner=SideBySide(), blocks=3)
     model = Recommender(graph, FullTable(data.n_nodes, 8, generator=generator), NGCF(2, 8, generator=generator), readout)
     model()
-    codes = export_codes(model)
-    assert isinstance(codes, WeightedCodes) and len(codes.parts) == 3
-    assert len({round(weight, 12) for weight in codes.weights}) == 3
+    codes = model.codes()
+    assert codes.n_segments == 3 and codes.dim == 8
+    assert len({round(float(weight), 12) for weight in codes.weights}) == 3
     users, items = model.embeddings()
     expected = users.double() @ items.double().T
     everyone = np.arange(data.n_users)
     np.testing.assert_allclose(codes.scores(everyone), expected.numpy(), rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(codes.score_block(everyone), expected.numpy(), rtol=1e-5, atol=1e-6)
-    assert codes.n_bytes == model.n_bytes()["stored"]
-
-
-def test_bad_codes_are_refused(data):
-    users, items = random_codes(2)
-    for broken, message in (
-        (users * 2, "odd integers from -3 to 3"),
-        (users + np.int16(4), "odd integers"),
-        (users * np.int16(0), "odd integers"),
-        (users.astype(np.float32), "signed integers"),
-        (users[:, :3], "shapes"),
-        (users[0], "shapes"),
-    ):
-        with pytest.raises(ConfigError, match=message):
-            IntegerCodes.pack(broken, items, 2)
-    with pytest.raises(ConfigError, match="from 1 to 8"):
-        IntegerCodes.pack(users, items, 9)
-    wide = np.ones((1, 300), np.int16)
-    with pytest.raises(ConfigError, match="float32 holds integers"):
-        IntegerCodes.pack(wide, wide, 8).score_block(np.array([0]))
-    with pytest.raises(ConfigError, match="beyond 32-bit"):
-        IntegerCodes.pack(np.ones((1, 9000), np.int16), np.ones((1, 9000), np.int16), 8)
-    with pytest.raises(ConfigError, match="readout is MeanPool"):
-        export_codes(build("lightgcn", data, TrainConfig(dim=4, n_layers=1)))
+    levels = codes.values().astype(np.int64)  # by hand: exact integers of each block, times the two steps
+    sides = model.eval().readout.tables(model.layers())
+    by_blocks = sum(
+        step_u.step(u) * step_i.step(i) * (part[: data.n_users] @ part[data.n_users :].T)
+        for (step_u, u), (step_i, i), part in zip(sides["users"], sides["items"], levels, strict=True)
+    )
+    np.testing.assert_allclose(codes.scores(everyone), by_blocks, rtol=1e-5, atol=1e-6)
+    z = codes.vectors().astype(np.float64)
+    np.testing.assert_allclose(z[: data.n_users] @ z[data.n_users :].T, by_blocks, rtol=1e-5, atol=1e-6)
+    assert codes.n_bytes() == model.n_bytes()["stored"]

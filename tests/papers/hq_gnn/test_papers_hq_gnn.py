@@ -54,7 +54,7 @@ def test_some_rows_in_any_order_equal_the_table_at_those_rows(rows, blocks):
     readout, x, rows = quantizer(blocks=blocks).eval(), layers(2), torch.tensor(rows)
     assert torch.equal(readout(x[:, rows], rows), readout(x)[rows])
     assert torch.equal(readout.vectors(x[:, rows], rows), readout.vectors(x)[rows])
-    assert torch.equal(readout.codes(x[:, rows], rows), readout.codes(x)[rows])
+    assert torch.equal(readout.levels(x[:, rows], rows), readout.levels(x)[rows])
 
 
 @pytest.mark.parametrize("delta", [0.0, 1.5])
@@ -120,7 +120,7 @@ def test_blocks_are_quantized_apart():
 
 def test_evaluation_gives_codes_and_training_gives_their_multiples():
     readout, x = quantizer(bits=3), layers(7)
-    q, codes = readout(x), readout.codes(x)
+    q, codes = readout(x), readout.levels(x)
     assert codes.dtype == torch.int16
     stored = readout.eval()(x)
     assert stored.dtype == torch.float64 and torch.equal(stored, codes.double())
@@ -152,7 +152,7 @@ def test_statistics_and_deltas_by_side():
         readout.update_deltas([0.1, 0.2], [0.1])
 
 
-@pytest.mark.parametrize(("bits", "blocks", "expected"), [(1, 1, 16 * 8), (2, 1, 16 * 16 + 36), (2, 3, 3 * (16 * 16 + 36) + 24)])
+@pytest.mark.parametrize(("bits", "blocks", "expected"), [(1, 1, 16 * 8), (2, 1, 16 * 16), (2, 3, 3 * 16 * 16)])
 def test_bytes(bits, blocks, expected):
     class Wide(MeanPool):
         def n_bytes(self, n_nodes, dim, n_layers):

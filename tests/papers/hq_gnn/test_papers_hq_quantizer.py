@@ -116,7 +116,7 @@ def test_bad_rounding_arguments():
 def test_codes_and_values_equal_naive_rounding(bits, beta):
     x = normal(40, 25, seed=bits, std=beta / 2)
     quantizer = ready(bits, beta=beta, s=0.3)
-    codes = quantizer.codes(x)
+    codes = quantizer.levels(x)
     assert codes.dtype == torch.int16
     np.testing.assert_array_equal(codes.numpy(), naive_codes(x, beta, bits))
     np.testing.assert_allclose(quantizer(x).detach().numpy(), 0.3 / (2**bits - 1) * naive_codes(x, beta, bits), rtol=1e-14)
@@ -128,7 +128,7 @@ def test_codes_and_values_equal_naive_rounding(bits, beta):
     st.floats(2.0**-10, 2.0**10, width=32),
 )
 def test_any_code_is_odd_in_range_and_has_the_sign_of_its_value(x, bits, beta):
-    codes = ready(bits, beta=beta).float().codes(torch.from_numpy(x)).numpy()
+    codes = ready(bits, beta=beta).float().levels(torch.from_numpy(x)).numpy()
     assert (np.abs(codes) <= 2**bits - 1).all() and (codes % 2 == 1).all()
     tiny = np.abs(x) * (2**bits - 1) / beta < 1e-37  # products down there are 0 in float32
     assert ((np.where(codes > 0, 1, -1) == np.where(x >= 0, 1, -1)) | tiny).all()
@@ -137,7 +137,7 @@ def test_any_code_is_odd_in_range_and_has_the_sign_of_its_value(x, bits, beta):
 
 def test_one_bit_is_sign_with_plus_at_zero():
     x = torch.tensor([-1.0, -1e-30, -0.0, 0.0, 1e-30, 5.0])
-    assert ready(1, beta=0.7).float().codes(x).tolist() == [-1, -1, 1, 1, 1, 1]
+    assert ready(1, beta=0.7).float().levels(x).tolist() == [-1, -1, 1, 1, 1, 1]
 
 
 @pytest.mark.parametrize("bits", [1, 2, 4])
@@ -206,7 +206,7 @@ def test_looking_before_the_first_batch_keeps_nothing():
     with torch.no_grad():
         torch.testing.assert_close(quantizer(x), expected)
     torch.testing.assert_close(quantizer.eval()(x), expected)
-    assert torch.equal(quantizer.codes(x), trained.codes(x))
+    assert torch.equal(quantizer.levels(x), trained.levels(x))
     assert not quantizer.initialised and quantizer.beta.item() == 1.0
 
 
@@ -223,7 +223,7 @@ def test_moving_averages_follow_training_only(bounds):
     assert quantizer.beta.item() == pytest.approx(expected, rel=1e-12)
     with torch.no_grad():
         quantizer(batches[0])
-    quantizer.codes(batches[0])
+    quantizer.levels(batches[0])
     quantizer.eval()(batches[0])
     assert quantizer.beta.item() == pytest.approx(expected, rel=1e-12)
     assert quantizer.statistics()["beta"] == pytest.approx(expected, rel=1e-12)
@@ -266,7 +266,7 @@ def test_statistics_by_hand():
     x = torch.tensor([-2.0, -0.75, -0.25, 0.0, 0.75, 1.5, 1.75, 0.25], dtype=torch.float64)
     v, c = np.array([-3, -1.5, -0.5, 0, 1.5, 3, 3, 0.5]), np.array([-3, -1, -1, 1, 1, 3, 3, 1])
     quantizer = ready(2, beta=1.5, s=0.6, delta=2.0)
-    assert quantizer.codes(x).tolist() == c.tolist()
+    assert quantizer.levels(x).tolist() == c.tolist()
     got = quantizer.statistics(x)
     size = 2.0 * 0.2 * np.abs(v - c)  # s/L = 0.2
     share = np.array([1, 2, 3, 2]) / 8
@@ -293,7 +293,7 @@ def test_unusable_input_is_refused():
         UniformQuantizer(2, "scal")
     with pytest.raises(ConfigError, match="momentum is 1"):
         UniformQuantizer(2, momentum=1)
-    for call in ("__call__", "codes"):
+    for call in ("__call__", "levels"):
         with pytest.raises(ConfigError, match=r"of items: there is nothing to quantize \(shape \(0, 4\)\)"):
             getattr(UniformQuantizer(2, name="items"), call)(torch.empty(0, 4))
         with pytest.raises(ConfigError, match="of users: 2 of 4 values are NaN or infinite"):

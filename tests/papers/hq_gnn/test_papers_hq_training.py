@@ -7,7 +7,6 @@ from helpers import random_interactions
 from recq_lib.config import TrainConfig
 from recq_lib.errors import ConfigError
 from recq_lib.evaluation.ranking import evaluate
-from recq_lib.papers.hq_gnn.codes import export_codes
 from recq_lib.papers.hq_gnn.quantizer import UniformQuantizer
 from recq_lib.papers.hq_gnn.trace import bpr_trace
 from recq_lib.papers.hq_gnn.training import HessianAware, post_training
@@ -87,7 +86,7 @@ CONFIG_FULL = dataclasses.replace(CONFIG, options={})
 @pytest.mark.parametrize("bits", [1, 2, 4])
 def test_the_exported_integers_rank_as_the_model_does(data, bits):
     model, _ = trained(data, bits=bits)
-    floats, integers = evaluate(model, data, ks=(5,)), evaluate(export_codes(model), data, ks=(5,))
+    floats, integers = evaluate(model, data, ks=(5,)), evaluate(model.codes(), data, ks=(5,))
     assert (floats.top == integers.top).all()
 
 
