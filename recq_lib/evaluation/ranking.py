@@ -16,6 +16,7 @@ import torch
 from recq_lib.data.interactions import Interactions
 from recq_lib.errors import ConfigError
 from recq_lib.evaluation import metrics
+from recq_lib.evaluation.ranking_device import rank_on_device
 from recq_lib.kernels import topk
 
 # scores of one tile stay in the cache near a core between the product and the scan
@@ -109,8 +110,6 @@ def rank(model, users: np.ndarray, n_items: int, k: int, masks: Sequence, *, tie
     if user_vectors.device.type == "cpu":
         tiles = _DotTiles(user_vectors.float(), item_vectors.float()[torch.from_numpy(position_to_item).long()])
         return _rank_tiles(tiles, users, k, masks, position_to_item)
-    from recq_lib.evaluation.ranking_device import rank_on_device
-
     return rank_on_device(user_vectors, item_vectors, users, k, masks, position_to_item)
 
 

@@ -67,11 +67,10 @@ def test_a_method_packs_into_a_file_of_the_bytes_it_states_or_says_why_not(name,
         assert 0 < evaluate(codes, data(), ks=(5,)).values["recall@5"] < 1
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["l2q-gcn", "l2q-gcn-anl", "bigear", "ptq-sign", "lsh", "hashnet", "hashrec", "gumbelrec", "hashgnn-hard", "bgch", "bgch-plus",
-     "hq-gnn", "ptq-bits"],
-)  # fmt: skip
+CODED = [name for name in TRAINED if registry.METHODS[name].family in ("one bit", "b bits") and name != "hashgnn-soft"]
+
+
+@pytest.mark.parametrize("name", CODED)
 def test_binary_and_low_bit_methods_have_codes(name):
     codes = built(name).codes()
     assert codes.bits == 1 and codes.n_bytes() < 4 * data().n_nodes * 20
