@@ -29,6 +29,15 @@ def random_interactions(n_users=40, n_items=30, n_pairs=300, seed=0, *, val=0, t
     )
 
 
+def write_lightgcn(path: Path, pairs: tuple[np.ndarray, np.ndarray], n_users: int | None = None) -> None:
+    """(users, items) as LightGCN text, one line per user in order; users below `n_users` without items get a bare line."""
+    users, items = (np.asarray(side).tolist() for side in pairs)
+    rows: dict[int, list[int]] = {user: [] for user in range(max(users, default=-1) + 1 if n_users is None else n_users)}
+    for user, item in sorted(zip(users, items, strict=True)):
+        rows[user].append(item)
+    path.write_text("".join(" ".join(map(str, [user, *its])) + "\n" for user, its in rows.items()), encoding="ascii")
+
+
 def dense_normalised(data: Interactions) -> np.ndarray:
     """D^-1/2 A D^-1/2 by loops over pairs, float64."""
     n = data.n_users + data.n_items

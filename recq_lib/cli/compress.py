@@ -53,9 +53,11 @@ def run(options: argparse.Namespace) -> None:
 
 def _read(options: argparse.Namespace):
     """(data, ids of users and items in the user's file or None)"""
+    import numpy as np
+
     from recq_lib.data import load, load_csv
 
     if options.csv is None:
         return load(options.dataset), None
-    data, table = load_csv(options.csv, options.user, options.item, fractions=(1.0, 0.0, 0.0), duplicates="drop")
-    return data, (table.user_ids, table.item_ids)
+    data = load_csv(options.csv, options.user, options.item, fractions=(1.0, 0.0, 0.0), duplicates="drop")
+    return data, (data.user_ids.astype(np.str_), data.item_ids.astype(np.str_))

@@ -25,6 +25,7 @@ _MOVIELENS_TERMS = (
     "research use, acknowledge in publications, no implied endorsement, no commercial use without permission; "
     "the user may not redistribute the data without separate permission (GroupLens README)"
 )
+OTHER_COPY = "use the version described in its card, or fetch it again"
 _NO_LICENCE = "no licence text was found in the source repository; treat as not redistributable"
 
 
@@ -81,6 +82,14 @@ class DatasetCard:
     @property
     def counts(self) -> dict[str, int]:
         return {"train": self.n_train, "val": self.n_val, "test": self.n_test}
+
+
+def check_sizes(card: DatasetCard, found: Mapping[str, int], where: str) -> None:
+    """Raise `DataError` naming `where` and the first of `found` ("n_users", "n_items", or pairs of a split) that is not the card's."""
+    for what, expected in {"n_users": card.n_users, "n_items": card.n_items, **card.counts}.items():
+        if found.get(what, expected) != expected:
+            shown = f"number of {what} pairs" if what in card.counts else what
+            raise DataError(f"{where}: {shown} is {found[what]}, but {card.name} has {expected}; {OTHER_COPY}")
 
 
 def verify_file(path: Path, file: RemoteFile) -> list[str]:

@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import secrets
 from pathlib import Path
 
 import numpy as np
 
+from recq_lib.data.catalogue import DatasetCard, check_sizes
 from recq_lib.data.interactions import SPLITS, Interactions
 from recq_lib.data.readers import ReadPairs
 from recq_lib.errors import DataError
+from recq_lib.io.files import npz_bytes, write_atomically
 
 _REQUIRED = ("n_users", "n_items", "train_user", "train_item", "test_user", "test_item")
 
 
-def read_npz(path: Path | str, *, name: str | None = None, source: str = "memory", notes: str = "") -> Interactions:
+def read_npz(
+    path: Path | str, *, name: str | None = None, source: str = "memory", notes: str = "", card: DatasetCard | None = None
+) -> Interactions:
     """Read a `NAME.npz`: integer arrays `{train,test[,val]}_{user,item}` [n] and integer scalars `n_users`, `n_items`; ids 0-based.
 
-    Nothing is unpickled. Raises `DataError` naming the file and the array for a missing array, a wrong dtype, a wrong shape, an id
-    out of range, a repeated pair, a pair in two splits, and for a file that is not an npz.
+    Nothing is unpickled. With `card`, which also gives name and notes, the sizes that the file declares are held against it before
+    anything of that size is allocated. Raises `DataError` naming the file and the array for a missing array, a wrong dtype, a wrong
+    shape, an id out of range, a repeated pair, a pair in two splits, sizes other than the card's, and for a file that is not an npz.
     """
-    arrays = _load_arrays(path)
+    arrays = _load_arrays(path, card)
     missing = [key for key in _REQUIRED if key not in arrays]
     if missing:
         raise DataError(f"{path}: array {missing[0]} is missing (found: {', '.join(arrays) or 'none'}); needed are {', '.join(_REQUIRED)}")
@@ -31,13 +33,14 @@ def read_npz(path: Path | str, *, name: str | None = None, source: str = "memory
     for key, values in arrays.items():
         if values.dtype.kind not in "iu":
             raise DataError(f"{path}: array {key} has dtype {values.dtype}; it must hold integers (int32)")
-        if values.ndim != (0 if key.startswith("n_") else 1):
-            raise DataError(f"{path}: array {key} has shape {values.shape}; n_users and n_items are scalars, the others have one dimension")
     pairs = {split: (arrays[f"{split}_user"], arrays[f"{split}_item"]) for split in SPLITS if f"{split}_user" in arrays}
     sizes = {key: int(arrays[key]) for key in ("n_users", "n_items")}
     for key, size in sizes.items():
         if not 0 < size < 2**31:
             raise DataError(f"{path}: {key} is {size}; it must lie in [1, {2**31})")
+    if card is not None:
+        name, notes = card.name, card.notes
+        check_sizes(card, sizes | {split: users.size for split, (users, _) in pairs.items()}, str(path))
     try:
         return Interactions.from_pairs(**pairs, **sizes, name=name or Path(path).stem, source=source, notes=notes)
     except DataError as error:
@@ -45,25 +48,17 @@ def read_npz(path: Path | str, *, name: str | None = None, source: str = "memory
 
 
 def write_npz(path: Path | str, data: Interactions) -> None:
-    """Write what `read_npz` reads (int32, compressed); the file appears at once or not at all."""
+    """Write what `read_npz` reads (int32, compressed); the file appears at once or not at all. Own ids are not written."""
     path = Path(path)
-    arrays = {"n_users": np.int32(data.n_users), "n_items": np.int32(data.n_items)}
+    arrays = {"n_users": np.array(data.n_users, np.int32), "n_items": np.array(data.n_items, np.int32)}
     for split in SPLITS:
         if split != "val" or data.val.nnz:
             arrays[f"{split}_user"], arrays[f"{split}_item"] = data.pairs(split)
-    part = path.parent / f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.part"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with open(part, "xb") as stream:
-            np.savez_compressed(stream, **arrays)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(part, path)
+        write_atomically(path, npz_bytes(arrays))
     except OSError as error:
         raise DataError(f"{path}: cannot be written ({error.strerror or error}); choose another folder or free some space") from error
-    finally:
-        with contextlib.suppress(OSError):  # what kept the file from being written is already reported
-            part.unlink(missing_ok=True)
 
 
 def read_tensor(path: Path | str) -> ReadPairs:
@@ -94,18 +89,37 @@ def read_tensor(path: Path | str) -> ReadPairs:
     return ReadPairs(users, items, int(users.max()) + 1, int(items.max()) + 1)
 
 
-def _load_arrays(path: Path | str) -> dict[str, np.ndarray]:
+def _load_arrays(path: Path | str, card: DatasetCard | None) -> dict[str, np.ndarray]:
     _check_readable(path)
     try:
         with np.load(path, allow_pickle=False) as bundle:
             if not isinstance(bundle, np.lib.npyio.NpzFile):
                 raise DataError(f"{path}: holds a single array; it must be an npz with the arrays {', '.join(_REQUIRED)}")
             wanted = [key for key in (*_REQUIRED, "val_user", "val_item") if key in bundle.files]
+            lengths = _declared_lengths(path, bundle, wanted)
+            if card is not None:
+                check_sizes(card, lengths, str(path))
             return {key: bundle[key] for key in wanted}
     except DataError:
         raise
     except Exception as error:  # zip, zlib, header and pickle refusals all mean: not a file we can trust
         raise DataError(f"{path}: is not a readable npz ({_first_words(error)}); make it again or fetch the dataset") from error
+
+
+def _declared_lengths(path: Path | str, bundle: np.lib.npyio.NpzFile, keys: list[str]) -> dict[str, int]:
+    """Number of pairs of each split as the headers of its arrays declare it, the larger of the two; no content is read."""
+    lengths: dict[str, int] = {}
+    for key in keys:
+        with bundle.zip.open(f"{key}.npy") as member:
+            version = np.lib.format.read_magic(member)
+            read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+            shape, _, _ = read(member)
+        split, *_ = key.partition("_")
+        if len(shape) != (0 if split == "n" else 1):
+            raise DataError(f"{path}: array {key} has shape {shape}; n_users and n_items are scalars, the others have one dimension")
+        if split != "n":
+            lengths[split] = max(lengths.get(split, 0), shape[0])
+    return lengths
 
 
 def _check_readable(path: Path | str) -> None:

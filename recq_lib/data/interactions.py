@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import scipy.sparse as sp
 
-from recq_lib.errors import DataError
+from recq_lib.data.checks import check_csr, check_disjoint, check_own_ids, check_pairs, side_size, to_csr
+from recq_lib.data.holdouts import EIGHTY_TEN_TEN, Fractions, check_fractions, shown, split_kind, time_labels, time_note, user_labels
+from recq_lib.data.ids import Place, look_up
+from recq_lib.data.own_table import NumberedTable, number_table
+from recq_lib.errors import ConfigError, DataError
 
 SPLITS = ("train", "val", "test")
-_MAX_NODES = 2**31 - 1  # node ids are int32 in every kernel
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,10 +30,22 @@ class Interactions:
     ----------
     name : dataset name, shown on every figure and stored in every record
     train, val, test : `scipy.sparse.csr_matrix`, float32 ones, sorted int32 indices; `val` may be empty
-    source : where the data came from ("RECQ_DATA_DIR", "cache", "download", "synthetic", "memory")
+    source : where the data came from ("RECQ_DATA_DIR", "cache", "download", "synthetic", "frame", "file", "memory")
+    notes : what to know about the data, in one line
+    user_ids, item_ids : the own id of each number, [n_users] and [n_items]; None where the numbers are the ids
 
-    Build one with `from_pairs`; the constructor takes matrices that are already in this form. Both raise `DataError`
+    Build one with `from_pandas` or `from_pairs`; the constructor takes matrices that are already in this form. All raise `DataError`
     for ids out of range, duplicates, a pair in two splits, non-finite values or an empty training split.
+
+    >>> from recq_lib.data import load
+    >>> data = load("synthetic-tiny")
+    >>> data
+    Interactions('synthetic-tiny': 60 users × 40 items; train 419, val 61, test 120; from synthetic)
+    >>> data.train.shape, data.train.nnz, data.n_nodes
+    ((60, 40), 419, 100)
+    >>> users, items = data.pairs("test")
+    >>> users.dtype, users.size
+    (dtype('int32'), 120)
     """
 
     name: str
@@ -35,6 +54,8 @@ class Interactions:
     test: sp.csr_matrix
     source: str = "memory"
     notes: str = field(default="", compare=False)
+    user_ids: np.ndarray | None = None
+    item_ids: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         for split in SPLITS:
@@ -43,10 +64,12 @@ class Interactions:
                 raise DataError(f"{self.name}: {split} is {type(matrix).__name__}; pass a scipy CSR matrix, or use Interactions.from_pairs")
             if matrix.shape != self.train.shape:
                 raise DataError(f"{self.name}: {split} has shape {matrix.shape}, train has {self.train.shape}; all splits share one shape")
-            _check_csr(self.name, split, matrix)
+            check_csr(self.name, split, matrix)
         if self.train.nnz == 0:
             raise DataError(f"{self.name}: the train split is empty; at least one interaction is needed")
-        _check_disjoint(self.name, {split: getattr(self, split) for split in SPLITS})
+        check_disjoint(self.name, {split: getattr(self, split) for split in SPLITS})
+        for side, count in (("user", self.n_users), ("item", self.n_items)):
+            object.__setattr__(self, f"{side}_ids", check_own_ids(self.name, side, getattr(self, f"{side}_ids"), count))
         for split in SPLITS:
             matrix = getattr(self, split)
             for part in (matrix.data, matrix.indices, matrix.indptr):
@@ -66,20 +89,135 @@ class Interactions:
         name: str = "unnamed",
         source: str = "memory",
         notes: str = "",
+        user_ids: np.ndarray | None = None,
+        item_ids: np.ndarray | None = None,
     ) -> Interactions:
-        """Build from (user ids, item ids) per split; ids are 0-based integers.
+        """Build from (user numbers, item numbers) per split; numbers are 0-based integers.
 
-        `n_users` and `n_items` default to the largest id + 1. Raises `DataError` naming the split, the position and the rule.
+        `n_users` and `n_items` default to the number of own ids, or without them to the largest number + 1. Raises `DataError` naming
+        the split, the position and the rule.
+
+        >>> from recq_lib.data import Interactions
+        >>> data = Interactions.from_pairs(train=([0, 0, 1], [0, 2, 1]), test=([1], [2]), name="small")
+        >>> data.n_users, data.n_items, data.train.toarray().tolist()
+        (2, 3, [[1.0, 0.0, 1.0], [0.0, 1.0, 0.0]])
+        >>> Interactions.from_pairs(train=([0, 0], [1, 1]), name="twice")
+        Traceback (most recent call last):
+        ...
+        recq_lib.errors.DataError: twice: train holds the pair (user 0, item 1) more than once (1 repeats in all); drop duplicates first
         """
         pairs = {"train": train, "val": val, "test": test}
-        clean = {split: _check_pairs(name, split, pair) for split, pair in pairs.items() if pair is not None}
+        clean = {split: check_pairs(name, split, pair) for split, pair in pairs.items() if pair is not None}
+        n_users = len(user_ids) if n_users is None and user_ids is not None else n_users
+        n_items = len(item_ids) if n_items is None and item_ids is not None else n_items
         shape = (
-            _side_size(name, "user", n_users, [users for users, _ in clean.values()]),
-            _side_size(name, "item", n_items, [items for _, items in clean.values()]),
+            side_size(name, "user", n_users, [users for users, _ in clean.values()]),
+            side_size(name, "item", n_items, [items for _, items in clean.values()]),
         )
         empty = (np.empty(0, np.int32), np.empty(0, np.int32))
-        matrices = {split: _to_csr(name, split, clean.get(split, empty), shape) for split in SPLITS}
-        return cls(name=name, source=source, notes=notes, **matrices)
+        matrices = {split: to_csr(name, split, clean.get(split, empty), shape) for split in SPLITS}
+        return cls(name=name, source=source, notes=notes, user_ids=user_ids, item_ids=item_ids, **matrices)
+
+    @classmethod
+    def from_pandas(
+        cls,
+        events: pd.DataFrame,
+        user: Hashable = "user",
+        item: Hashable = "item",
+        *,
+        time: Hashable | None = None,
+        rating: Hashable | None = None,
+        min_rating: float | None = None,
+        split: str | None = None,
+        fractions: Fractions = EIGHTY_TEN_TEN,
+        seed: int = 0,
+        duplicates: str = "error",
+        name: str = "table",
+    ) -> Interactions:
+        """Build from a table of events, one row each: who (`user`) took what (`item`), and optionally when and how it was rated.
+
+        Parameters
+        ----------
+        user, item, time, rating : names of columns. Ids may be text, whole numbers, categories or anything with an order; they are
+            numbered in their order (whole numbers by value, also those written as text) and kept in `user_ids` and `item_ids`.
+            Missing are None, NaN, NaT, NA and blank text; the text "None" is an id. Times are numbers or dates.
+        min_rating : rows rated lower are left out; without it every row is a positive
+        split : "time", two cuts in time for all users, so that nothing is learned from the future (default with `time`); or "random",
+            within each user, who keeps one train item at least (default without)
+        fractions : shares of train, val and test, which sum to 1
+        seed : of the random split
+        duplicates : "error", or "drop" to keep the earliest of the rows with one user and one item
+
+        `notes` of the result say what was left out, how ids were renumbered and how many users and items of val and test are cold.
+        Raises `DataError` naming the row, the column, the value and the rule; `ConfigError` for a wrong option.
+
+        >>> import pandas as pd
+        >>> from recq_lib.data import Interactions
+        >>> events = pd.DataFrame({
+        ...     "customer": ["zoe", "ann", "ann", "bob", "zoe"], "sku": [30, 10, 20, 10, 10], "day": [1, 2, 3, 4, 5]})
+        >>> data = Interactions.from_pandas(events, user="customer", item="sku", time="day", fractions=(0.6, 0.2, 0.2))
+        >>> data.user_ids.tolist(), data.item_ids.tolist()
+        (['ann', 'bob', 'zoe'], [10, 20, 30])
+        >>> data.user_numbers(["zoe", "ann"]), data.item_ids[data.test.indices]
+        (array([2, 0]), array([10]))
+        >>> data.notes.split("; ")[1]
+        'split by time 0.6/0.2/0.2: val from 4, test from 5, 1 users and 0 items of val and test are not in train'
+        >>> Interactions.from_pandas(events.assign(sku=[10, 10, 10, 10, None]), "customer", "sku")
+        Traceback (most recent call last):
+        ...
+        recq_lib.errors.DataError: table: row 4 (from 0): sku is nan; every row needs an id, drop the row
+        """
+        split = split_kind(split, time is not None, name)
+        options = {"time": time, "rating": rating, "min_rating": min_rating, "duplicates": duplicates}
+        table = number_table(events, user, item, **options, place=Place(name))
+        return cls.from_table(table, split=split, fractions=fractions, seed=seed, name=name, source="frame")
+
+    @classmethod
+    def from_table(
+        cls, table: NumberedTable, *, split: str, fractions: Fractions, seed: int, name: str, source: str
+    ) -> Interactions:
+        """Split a numbered table, by "time" or at "random"; the other options are those of `from_pandas`."""
+        fractions = check_fractions(fractions)
+        if split == "time":
+            label = time_labels(table.times, fractions)
+            note = time_note(table.users, table.items, table.times, label, fractions)
+        else:
+            label = user_labels(table.users, fractions, seed)
+            note = f"per-user split {shown(fractions)}, seed {seed}"
+        return cls.from_pairs(
+            **{part: (table.users[label == code], table.items[label == code]) for code, part in enumerate(SPLITS)},
+            name=name, source=source, notes="; ".join([*table.notes, note]), user_ids=table.user_ids, item_ids=table.item_ids,
+        )  # fmt: skip
+
+    def described(self, **changes: str) -> Interactions:
+        """The same data under another `name`, `source` or `notes`; nothing is copied or checked again."""
+        if unknown := set(changes) - {"name", "source", "notes"}:
+            raise ConfigError(f"{self.name}: {sorted(unknown)[0]!r} cannot be changed; only name, source and notes can")
+        other = copy.copy(self)
+        for key, value in changes.items():
+            object.__setattr__(other, key, value)
+        return other
+
+    # ---- own ids ------------------------------------------------------------------------------------------------------
+
+    def user_numbers(self, own_ids: Iterable[Any]) -> np.ndarray:
+        """Numbers (int64 [n]) of own user ids, in their order; `DataError` names the first unknown one.
+
+        Where the data have no own ids, the numbers are the ids, and only their range is checked.
+        """
+        return look_up(own_ids, self._user_index, "user", self.name)
+
+    def item_numbers(self, own_ids: Iterable[Any]) -> np.ndarray:
+        """As `user_numbers`, for items."""
+        return look_up(own_ids, self._item_index, "item", self.name)
+
+    @cached_property
+    def _user_index(self) -> pd.Index | int:
+        return self.n_users if self.user_ids is None else pd.Index(self.user_ids, dtype=self.user_ids.dtype)
+
+    @cached_property
+    def _item_index(self) -> pd.Index | int:
+        return self.n_items if self.item_ids is None else pd.Index(self.item_ids, dtype=self.item_ids.dtype)
 
     # ---- sizes and views ----------------------------------------------------------------------------------------------
 
@@ -148,113 +286,8 @@ class Interactions:
         users, items = self.pairs(split)
         return hashlib.sha256(users.astype("<i4").tobytes() + items.astype("<i4").tobytes()).hexdigest()
 
-    def to_hetero_data(self):  # -> torch_geometric.data.HeteroData
-        """The training graph, with validation and test pairs as label indices, for PyTorch Geometric.
-
-        Node types "user" and "item" carry `num_nodes`; edge type ("user", "interacts", "item") and its reverse carry
-        `edge_index` [2, E] (int64); the forward type also has `val_label_index` and `test_label_index`.
-        """
-        import torch
-        from torch_geometric.data import HeteroData
-
-        def as_index(split: str) -> torch.Tensor:
-            return torch.from_numpy(np.stack(self.pairs(split)).astype(np.int64))
-
-        graph = HeteroData()
-        graph["user"].num_nodes, graph["item"].num_nodes = self.n_users, self.n_items
-        forward = graph["user", "interacts", "item"]
-        forward.edge_index = as_index("train")
-        forward.val_label_index, forward.test_label_index = as_index("val"), as_index("test")
-        graph["item", "interacted_by", "user"].edge_index = forward.edge_index.flip(0)
-        return graph
-
     def __repr__(self) -> str:
         return (
             f"Interactions({self.name!r}: {self.n_users:,} users × {self.n_items:,} items; "
             f"train {self.train.nnz:,}, val {self.val.nnz:,}, test {self.test.nnz:,}; from {self.source})"
         )
-
-
-# ---- checks ---------------------------------------------------------------------------------------------------------------
-
-
-def _check_pairs(name: str, split: str, pair: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    if len(pair) != 2:
-        raise DataError(f"{name}: {split} has {len(pair)} columns; pass (user ids, item ids)")
-    sides = []
-    for side, values in zip(("user", "item"), pair, strict=True):
-        ids = np.asarray(values)
-        if ids.ndim != 1:
-            raise DataError(f"{name}: {split} {side} ids have shape {ids.shape}; one dimension is needed")
-        if ids.size == 0:
-            ids = ids.astype(np.int64)
-        if ids.dtype.kind == "f":
-            bad = np.flatnonzero(~np.isfinite(ids) | (ids != np.floor(ids)))
-            if bad.size:
-                raise DataError(f"{name}: {split} {side} id at position {bad[0]} is {ids[bad[0]]}; ids are whole finite numbers")
-        elif ids.dtype.kind not in "iu":
-            raise DataError(f"{name}: {split} {side} ids have dtype {ids.dtype}; integers are needed (map names to 0-based ids first)")
-        bad = np.flatnonzero((ids < 0) | (ids >= _MAX_NODES))
-        if bad.size:
-            raise DataError(f"{name}: {split} {side} id at position {bad[0]} is {ids[bad[0]]}; ids must lie in [0, {_MAX_NODES})")
-        sides.append(ids.astype(np.int64))
-    if sides[0].size != sides[1].size:
-        raise DataError(f"{name}: {split} has {sides[0].size} user ids and {sides[1].size} item ids; both must have one length")
-    return sides[0], sides[1]
-
-
-def _side_size(name: str, side: str, given: int | None, ids: list[np.ndarray]) -> int:
-    needed = max((int(part.max()) + 1 for part in ids if part.size), default=0)
-    if given is None:
-        return needed
-    if int(given) < needed:
-        raise DataError(f"{name}: {side} id {needed - 1} occurs, but n_{side}s is {given}; every id must be smaller than n_{side}s")
-    return int(given)
-
-
-def _to_csr(name: str, split: str, pair: tuple[np.ndarray, np.ndarray], shape: tuple[int, int]) -> sp.csr_matrix:
-    users, items = pair
-    key = np.sort(users * np.int64(max(shape[1], 1)) + items)
-    repeated = np.flatnonzero(key[1:] == key[:-1])
-    if repeated.size:
-        user, item = divmod(int(key[repeated[0]]), shape[1])
-        raise DataError(
-            f"{name}: {split} holds the pair (user {user}, item {item}) more than once ({repeated.size} repeats in all); "
-            "drop duplicates first"
-        )
-    users, items = np.divmod(key, max(shape[1], 1))
-    indptr = np.zeros(shape[0] + 1, np.int64)
-    np.cumsum(np.bincount(users, minlength=shape[0]), out=indptr[1:])
-    index = np.int32 if key.size < 2**31 else np.int64
-    matrix = sp.csr_matrix((np.ones(key.size, np.float32), items.astype(index), indptr.astype(index)), shape=shape)
-    matrix.has_sorted_indices = True
-    return matrix
-
-
-def _check_csr(name: str, split: str, matrix: sp.csr_matrix) -> None:
-    indices, indptr = matrix.indices, matrix.indptr
-    if indptr[0] != 0 or indptr[-1] != indices.size or (np.diff(indptr) < 0).any():
-        raise DataError(f"{name}: {split} has a damaged indptr; build it with Interactions.from_pairs")
-    if indices.size and (indices.min() < 0 or indices.max() >= matrix.shape[1]):
-        bad = int(indices.min() if indices.min() < 0 else indices.max())
-        raise DataError(f"{name}: {split} item id {bad} is outside [0, {matrix.shape[1]})")
-    if not np.isfinite(matrix.data).all() or not (matrix.data == 1).all():
-        raise DataError(f"{name}: {split} holds values other than 1; interactions are binary, drop weights and NaN first")
-    falling = np.flatnonzero(np.diff(indices) <= 0) + 1
-    inside = falling[~np.isin(falling, indptr)]
-    if inside.size:
-        user = int(np.searchsorted(indptr, inside[0], side="right") - 1)
-        raise DataError(f"{name}: {split} items of user {user} are not sorted and unique; use Interactions.from_pairs")
-
-
-def _check_disjoint(name: str, splits: dict[str, sp.csr_matrix]) -> None:
-    names = list(splits)
-    for first, second in ((a, b) for k, a in enumerate(names) for b in names[k + 1 :]):
-        if splits[first].nnz == 0 or splits[second].nnz == 0:
-            continue
-        shared = splits[first].multiply(splits[second]).tocoo()
-        if shared.nnz:
-            raise DataError(
-                f"{name}: {shared.nnz} pairs are in both {first} and {second}, the first is (user {shared.row[0]}, item {shared.col[0]}); "
-                "splits must not overlap, drop them from one side"
-            )

@@ -7,17 +7,20 @@ of real data is held against its card: sizes, counts per split and content hashe
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from recq_lib.data import readers
-from recq_lib.data.catalogue import CATALOGUE, DatasetCard, verify_file
+from recq_lib.data.catalogue import CATALOGUE, OTHER_COPY, DatasetCard, check_sizes, verify_file
 from recq_lib.data.containers import read_npz, read_tensor, write_npz
-from recq_lib.data.csv_table import CsvTable, read_csv
 from recq_lib.data.download import extract_members, fetch_file, is_offline
+from recq_lib.data.holdouts import EIGHTY_TEN_TEN, Fractions, split_kind
+from recq_lib.data.ids import MISSING_SPELLINGS
 from recq_lib.data.interactions import Interactions
-from recq_lib.data.splits import EIGHTY_TEN_TEN, per_user_split, random_split
+from recq_lib.data.own_table import number_table
+from recq_lib.data.splits import random_split
 from recq_lib.data.synthetic import generate, scaled
+from recq_lib.data.table_files import read_table
 from recq_lib.errors import ConfigError, DataError, DownloadError, one_of
 from recq_lib.io import paths
 
@@ -44,6 +47,17 @@ def load(name: str, *, profile: str = "paper", seed: int = 0, offline: bool | No
     network. `seed` is that of the generator; real data do not depend on it.
     Raises `ConfigError` for an unknown name or profile, `DataError` for a copy that differs from its card, `DownloadError` when there
     is no copy.
+
+    >>> from recq_lib.data import load
+    >>> load("synthetic-tiny")
+    Interactions('synthetic-tiny': 60 users × 40 items; train 419, val 61, test 120; from synthetic)
+    >>> load("synthetic-3000", seed=1).n_users
+    150
+    >>> load("gowala")
+    Traceback (most recent call last):
+    ...
+    recq_lib.errors.ConfigError: dataset is 'gowala', but must be one of ml100k, lastfm, ml1m, beauty, gowalla, yelp2018, amazon-book, \
+synthetic, synthetic-smoke, synthetic-tiny; did you mean 'gowalla'?
     """
     one_of("profile", profile, PROFILES)
     if name in SYNTHETIC or re.fullmatch(r"synthetic-\d+", str(name)):
@@ -51,7 +65,7 @@ def load(name: str, *, profile: str = "paper", seed: int = 0, offline: bool | No
     if name.endswith(RESPLIT):
         whole = load(name.removesuffix(RESPLIT), profile=profile, seed=seed, offline=offline)
         stand_in = whole.source == "synthetic"
-        return whole if stand_in else replace(random_split(whole, seed=0, name=name), source=whole.source)
+        return whole if stand_in else random_split(whole, seed=0, name=name)
     card = card_of(name)
     if (path := _in_data_dir(card)) is not None:
         return _checked(card, path, "RECQ_DATA_DIR")
@@ -62,8 +76,9 @@ def load(name: str, *, profile: str = "paper", seed: int = 0, offline: bool | No
             raise
         stand_in = _synthetic("synthetic-smoke" if profile == "smoke" else f"synthetic-{QUICK_STAND_IN}", seed)
         # no paths and no addresses here: notes are printed in notebooks that are committed
-        why = f"{name} is neither in RECQ_DATA_DIR nor in the cache and was not downloaded; `fetch({name!r})` says why"
-        return replace(stand_in, notes=f"synthetic stand-in: {why}; {stand_in.notes}")
+        cache = "its copy in the cache is damaged" if cached_path(card).is_file() else "nor in the cache"
+        why = f"{name} is neither in RECQ_DATA_DIR {cache} and was not downloaded; `fetch({name!r})` says why"
+        return stand_in.described(notes=f"synthetic stand-in: {why}; {stand_in.notes}")
 
 
 def fetch(name: str, *, force: bool = False, offline: bool | None = None) -> Path:
@@ -110,16 +125,39 @@ def load_csv(
     user: str = "user",
     item: str = "item",
     *,
-    fractions: tuple[float, float, float] = EIGHTY_TEN_TEN,
+    time: str | None = None,
+    rating: str | None = None,
+    min_rating: float | None = None,
+    separator: str = ",",
+    missing: Collection[str] = MISSING_SPELLINGS,
+    split: str | None = None,
+    fractions: Fractions = EIGHTY_TEN_TEN,
     seed: int = 0,
+    duplicates: str = "error",
     name: str | None = None,
-    **options: object,
-) -> tuple[Interactions, CsvTable]:
-    """The user's own table, split per user; `options` go to `read_csv`. Returns the data and the table with the id maps."""
-    table = read_csv(path, user, item, **options)
-    note = f"{table.dropped} rows of {Path(path).name} left out" if table.dropped else ""
-    data = per_user_split(table.pairs.pair, fractions, seed, name=name or Path(path).stem)
-    return replace(data, source="file", notes="; ".join(filter(None, [data.notes, note]))), table
+) -> Interactions:
+    """The user's own table, as `Interactions.from_pandas` makes it: CSV with a header line, plain or gzipped, or Parquet.
+
+    Parameters
+    ----------
+    path : UTF-8 text or Parquet (with the package pyarrow); the content decides which, not the name
+    user, item, time, rating : columns, others are ignored. Cells of CSV are text: "7", "07" and "007" are three ids, blanks around
+        a cell are not part of it
+    separator : one character between the fields of CSV
+    missing : cells of CSV, in any case of letters, that stand for no id; pass () where "NA" or "None" is an id. Blank cells and
+        negative numbers are never ids. Parquet has types, so there the rule of `from_pandas` holds
+    min_rating, split, fractions, seed, duplicates : as for `from_pandas`
+    name : default: the file's name without its ending
+
+    Raises `DataError` with `file:line`, the column, the value and the rule; `ConfigError` for a wrong option.
+    """
+    split = split_kind(split, time is not None, str(path))
+    columns = [column for column in (user, item, time, rating) if column is not None]
+    frame, place, is_text = read_table(path, columns, separator)
+    options = {"time": time, "rating": rating, "min_rating": min_rating, "duplicates": duplicates}
+    table = number_table(frame, user, item, **options, place=place, spellings=missing if is_text else None)
+    name = name or Path(path).name.split(".")[0]
+    return Interactions.from_table(table, split=split, fractions=fractions, seed=seed, name=name, source="file")
 
 
 # ---- places ---------------------------------------------------------------------------------------------------------------
@@ -169,7 +207,14 @@ def _synthetic(name: str, seed: int) -> Interactions:
 
 def _from_cache_or_network(card: DatasetCard, offline: bool) -> Interactions:
     cached = _good_cache(card)
-    return cached if cached is not None else _download_and_convert(card, offline)
+    if cached is not None:
+        return cached
+    try:
+        return _download_and_convert(card, offline)
+    except DownloadError as error:
+        if not cached_path(card).is_file():
+            raise
+        raise DownloadError(f"{error}; the copy in the cache is damaged and of no use ({cached_path(card)})") from error
 
 
 def _good_cache(card: DatasetCard) -> Interactions | None:
@@ -197,36 +242,30 @@ def _download_and_convert(card: DatasetCard, offline: bool) -> Interactions:
     try:
         write_npz(cached_path(card), data)
     except DataError as error:  # the data are good; only the next load will be slower
-        return replace(data, notes=f"{data.notes}; not cached: {error}".removeprefix("; "))
+        return data.described(notes=f"{data.notes}; not cached: {error}".removeprefix("; "))
     return data
 
 
 def _checked(card: DatasetCard, path: Path, source: str) -> Interactions:
-    data = read_npz(path, name=card.name, source=source, notes=card.notes)
+    data = read_npz(path, source=source, card=card)
     check_against_card(card, data, str(path))
     return data
 
 
 def check_against_card(card: DatasetCard, data: Interactions, where: str) -> None:
     """Raise `DataError` naming `where` and the first difference in sizes, counts or content hashes."""
-    hint = "use the version described in its card, or fetch it again"
-    for what, found, expected in (
-        ("n_users", data.n_users, card.n_users),
-        ("n_items", data.n_items, card.n_items),
-        *((f"number of {split} pairs", data.split(split).nnz, count) for split, count in card.counts.items()),
-    ):
-        if found != expected:
-            raise DataError(f"{where}: {what} is {found}, but {card.name} has {expected}; {hint}")
+    sizes = {"n_users": data.n_users, "n_items": data.n_items} | {split: data.split(split).nnz for split in card.counts}
+    check_sizes(card, sizes, where)
     for split, (found, expected) in _hash_checks(card, data).items():
         if found != expected:
-            raise DataError(f"{where}: content hash of {split} is {found}, but {card.name} has {expected}; {hint}")
+            raise DataError(f"{where}: content hash of {split} is {found}, but {card.name} has {expected}; {OTHER_COPY}")
 
 
 def _hash_checks(card: DatasetCard, data: Interactions) -> dict[str, tuple[str, str]]:
     return {split: (data.content_hash(split), expected) for split, expected in card.content_sha256.items()}
 
 
-def _verdict(check) -> str:
+def _verdict(check: Callable[[], list[str]]) -> str:
     try:
         made = check()
     except DataError as error:

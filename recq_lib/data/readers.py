@@ -1,7 +1,7 @@
 """Readers of the public text formats: LightGCN lists, MovieLens ratings, weighted lines.
 
 Each returns `ReadPairs`; each raises `DataError` with `file:line`, the value and the rule. Binary formats are in `containers.py`,
-the user's own tables in `csv_table.py`.
+the user's own tables in `table_files.py`.
 """
 
 from __future__ import annotations
@@ -111,18 +111,6 @@ def read_weighted(path: Path | str) -> ReadPairs:
     return rows.finish()
 
 
-def write_lightgcn(path: Path | str, pairs: tuple[np.ndarray, np.ndarray], n_users: int | None = None) -> None:
-    """Write (users, items) as LightGCN text, one line per user in order; users below `n_users` without items get a bare line."""
-    users, items = (np.asarray(side, np.int64) for side in pairs)
-    order = np.lexsort((items, users))
-    users, items = users[order], items[order]
-    count = int(users.max(initial=-1)) + 1 if n_users is None else n_users
-    bounds = np.searchsorted(users, np.arange(count + 1))
-    with open(path, "w", encoding="ascii") as stream:
-        for user in range(count):
-            stream.write(" ".join(map(str, [user, *items[bounds[user] : bounds[user + 1]].tolist()])) + "\n")
-
-
 # ---- collecting -----------------------------------------------------------------------------------------------------------
 
 
@@ -187,7 +175,7 @@ def _whole(token: bytes, path: Path | str, number: int, side: str) -> int:
         raise _bad(path, number, f"{side} id is {shown}; ids must not be negative, correct or drop the line")
     if token.isdigit():
         raise _bad(path, number, f"{side} id is {shown}; ids must be at most {MAX_ID}, renumber them")
-    raise _bad(path, number, f"{side} id is {shown}; ids must be whole numbers (map names to numbers with read_csv)")
+    raise _bad(path, number, f"{side} id is {shown}; ids must be whole numbers (load_csv reads tables with names)")
 
 
 def _one_based(tokens: list[bytes], path: Path | str, number: int) -> tuple[int, int]:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
+from recq_lib.data.holdouts import EIGHTY_TEN_TEN, Fractions, check_fractions, edge_labels, shown, user_labels
 from recq_lib.data.interactions import SPLITS, Interactions
 from recq_lib.errors import ConfigError, DataError
 
 Pairs = tuple[np.ndarray, np.ndarray]
-EIGHTY_TEN_TEN = (0.8, 0.1, 0.1)
 
 
 def merge_train_test(data: Interactions) -> Pairs:
@@ -22,7 +20,7 @@ def merge_train_test(data: Interactions) -> Pairs:
 
 def random_split(
     data: Interactions | Pairs,
-    fractions: tuple[float, float, float] = EIGHTY_TEN_TEN,
+    fractions: Fractions = EIGHTY_TEN_TEN,
     seed: int = 0,
     *,
     n_users: int | None = None,
@@ -34,22 +32,15 @@ def random_split(
     Train and val get floor(fraction × n) pairs, test the rest. A user may end up without train items.
     Raises `ConfigError` for fractions that are not three numbers ≥ 0 with sum 1 and a positive first one.
     """
-    fractions = _check_fractions(fractions)
+    fractions = check_fractions(fractions)
     users, items = _sorted_pairs(data)
-    # a hair is added so that 0.1 × 30 counts as 3 in spite of rounding
-    n_train, n_val = (math.floor(part * users.size + 1e-9) for part in fractions[:2])
-    label = np.full(users.size, 2, np.int8)
-    order = _rng(seed).permutation(users.size)
-    label[order[:n_train]] = 0
-    label[order[n_train : n_train + n_val]] = 1
-    if fractions[2] == 0:  # the remainder of the two floors
-        label[label == 2] = 0
-    return _build(data, users, items, label, n_users, n_items, name, f"random edge split {_shown(fractions)}, seed {seed}")
+    label = edge_labels(users.size, fractions, seed)
+    return _build(data, users, items, label, n_users, n_items, name, f"random edge split {shown(fractions)}, seed {seed}")
 
 
 def per_user_split(
     data: Interactions | Pairs,
-    fractions: tuple[float, float, float] = EIGHTY_TEN_TEN,
+    fractions: Fractions = EIGHTY_TEN_TEN,
     seed: int = 0,
     *,
     n_users: int | None = None,
@@ -61,17 +52,10 @@ def per_user_split(
     A share that is not whole, such as 10 % of 5 items, is rounded up or down by chance, so its expectation is exact also for users
     with few items. Every user keeps at least one train item. Raises as `random_split`.
     """
-    fractions = _check_fractions(fractions)
+    fractions = check_fractions(fractions)
     users, items = _sorted_pairs(data)
-    rng = _rng(seed)
-    degrees = np.bincount(users)
-    n_test = _round_by_chance(degrees * fractions[2], np.maximum(degrees - 1, 0), rng)
-    n_val = _round_by_chance(degrees * fractions[1], np.maximum(degrees - 1 - n_test, 0), rng)
-    rank = _random_ranks(users, degrees, rng)
-    label = np.zeros(users.size, np.int8)
-    label[rank < (n_test + n_val)[users]] = 1
-    label[rank < n_test[users]] = 2
-    return _build(data, users, items, label, n_users, n_items, name, f"per-user split {_shown(fractions)}, seed {seed}")
+    label = user_labels(users, fractions, seed)
+    return _build(data, users, items, label, n_users, n_items, name, f"per-user split {shown(fractions)}, seed {seed}")
 
 
 def with_validation(data: Interactions, fraction: float = 0.1, seed: int = 0) -> Interactions:
@@ -91,6 +75,7 @@ def with_validation(data: Interactions, fraction: float = 0.1, seed: int = 0) ->
     return Interactions.from_pairs(
         carved.pairs("train"), data.pairs("test"), carved.pairs("val"),
         n_users=data.n_users, n_items=data.n_items, name=data.name, source=data.source, notes=_join(data.notes, note),
+        user_ids=data.user_ids, item_ids=data.item_ids,
     )
 
 
@@ -105,23 +90,12 @@ def _sorted_pairs(data: Interactions | Pairs) -> Pairs:
     return users.astype(np.int64), items.astype(np.int64)
 
 
-def _random_ranks(users: np.ndarray, degrees: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A random order 0, 1, … within each user; `users` is sorted. int64 [n]"""
-    order = np.lexsort((rng.random(users.size), users))
-    rank = np.empty(users.size, np.int64)
-    rank[order] = np.arange(users.size) - np.repeat(np.cumsum(degrees) - degrees, degrees)
-    return rank
-
-
-def _round_by_chance(share: np.ndarray, most: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    return np.minimum(np.floor(share + rng.random(share.size)).astype(np.int64), most)
-
-
 def _build(
     data: Interactions | Pairs, users: np.ndarray, items: np.ndarray, label: np.ndarray,
     n_users: int | None, n_items: int | None, name: str | None, note: str,
 ) -> Interactions:
     known = isinstance(data, Interactions)
+    own = {"user_ids": data.user_ids, "item_ids": data.item_ids} if known and n_users is None and n_items is None else {}
     parts = {split: (users[label == code], items[label == code]) for code, split in enumerate(SPLITS)}
     return Interactions.from_pairs(
         **parts,
@@ -130,24 +104,8 @@ def _build(
         name=name or (data.name if known else "unnamed"),
         source=data.source if known else "memory",
         notes=_join(data.notes if known else "", note),
+        **own,
     )
-
-
-def _check_fractions(fractions: tuple[float, float, float]) -> tuple[float, float, float]:
-    values = tuple(float(part) for part in fractions)
-    if len(values) != 3 or not all(0 <= part <= 1 for part in values) or abs(sum(values) - 1) > 1e-9 or values[0] == 0:
-        raise ConfigError(f"fractions is {tuple(fractions)}, but must be (train, val, test), each in [0, 1], with sum 1 and train > 0")
-    return values
-
-
-def _rng(seed: int) -> np.random.Generator:
-    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
-        raise ConfigError(f"seed is {seed!r}, but must be a whole number ≥ 0")
-    return np.random.default_rng(int(seed))
-
-
-def _shown(fractions: tuple[float, float, float]) -> str:
-    return "/".join(f"{part:g}" for part in fractions)
 
 
 def _join(notes: str, note: str) -> str:

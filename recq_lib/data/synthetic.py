@@ -129,7 +129,7 @@ def generate_with_groups(config: SyntheticConfig | str = "smoke", *, name: str |
         name=name or f"synthetic-{config.n_interactions}",
     )
     notes = f"degree-corrected co-clusters, {config.n_coarse} × {config.n_fine} groups, seed {config.seed}; {data.notes}"
-    data = replace(data, source="synthetic", notes=notes)
+    data = data.described(source="synthetic", notes=notes)
     return SyntheticData(data, _groups(config, user_fine, user_names), _groups(config, item_fine, item_names))
 
 

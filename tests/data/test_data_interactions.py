@@ -1,4 +1,4 @@
-"""`Interactions`: every rule, the hashes, the statistics and the hand-over to PyTorch Geometric."""
+"""`Interactions`: every rule, the hashes, the statistics, and ids of one's own."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recq_lib.data import Interactions
-from recq_lib.errors import DataError
+from recq_lib.data import Interactions, load
+from recq_lib.errors import ConfigError, DataError
 
 PAIRS = st.sets(st.tuples(st.integers(0, 12), st.integers(0, 9)), min_size=3, max_size=60)
 
@@ -118,15 +118,44 @@ def test_stats_by_hand():
     assert stats["top10pct_item_share"] == pytest.approx(2 / 4)
 
 
-def test_to_hetero_data_holds_the_same_graph():
-    data = toy(n_users=4)
-    graph = data.to_hetero_data()
-    assert graph.validate(raise_on_error=True)
-    assert (graph["user"].num_nodes, graph["item"].num_nodes) == (4, 3)
-    forward = graph["user", "interacts", "item"]
-    dense = np.zeros((4, 3))
-    dense[tuple(forward.edge_index.numpy())] = 1
-    np.testing.assert_array_equal(dense, data.train.toarray())
-    backward = graph["item", "interacted_by", "user"].edge_index
-    assert backward.flip(0).tolist() == forward.edge_index.tolist()
-    assert forward.test_label_index.tolist() == [[0, 1], [2, 0]] and forward.val_label_index.tolist() == [[2], [0]]
+def test_own_ids_change_neither_fingerprint_nor_content_and_are_checked():
+    plain, own = toy(), toy(user_ids=["c", "a", "b"], item_ids=np.array([10, 30, 20]))
+    assert own.fingerprint == plain.fingerprint and own.content_hash() == plain.content_hash()
+    assert own.user_ids.tolist() == ["c", "a", "b"] and own.user_ids.dtype == object and own.item_ids.dtype == np.int64
+    assert own.user_numbers(["b", "c"]).tolist() == [2, 0] and own.item_numbers([30]).tolist() == [1]
+    with pytest.raises(ValueError):
+        own.item_ids[0] = 1
+    assert toy(user_ids=list("abcd")).n_users == 4
+    with pytest.raises(DataError, match="toy: there are 2 item ids for 3 items"):
+        toy(item_ids=[1, 2], n_items=3)
+    with pytest.raises(DataError, match="toy: user id 'a' stands for two numbers"):
+        toy(user_ids=["a", "a", "b"])
+
+
+def test_described_is_the_same_data_under_another_name():
+    data = toy(user_ids=list("abc"))
+    other = data.described(name="other", source="here", notes="note")
+    assert (other.name, other.source, other.notes, data.name) == ("other", "here", "note", "toy")
+    assert other.train is data.train and other.fingerprint == data.fingerprint and other.user_ids is data.user_ids
+    with pytest.raises(ConfigError, match="'train' cannot be changed"):
+        data.described(train=data.test)
+
+
+@pytest.mark.parametrize(
+    ("name", "fingerprint"),
+    [
+        ("synthetic-tiny", "85d80086cebd9bdcb955df11b7fc1a1f79f6763bf5eab59f724d78efae2e4a08"),
+        ("synthetic", "5ea3c3f87282f3ac6ace1c65004771ff4c9319e049d5c6fa40199e20ccac40d3"),
+        ("ml100k", "a82403efb1ffc861ff9e832506f927662c2395b5908dbc0399dc56e2d1b774c8"),
+        ("lastfm", "b06be4332d12e6e36fb775faacb0dc87eb444e6a13b2679648710a8b4ea2fd7c"),
+        ("lastfm-resplit", "b2d2990c1918b2e671ea48ab286cd9dcd545e907b0d2b14fbab46615cbf3654d"),
+        ("ml1m", "888aef6ddb3ccb9a01fb8f51687229bcb572f289cd99d62075bcc95f61da3784"),
+        ("beauty", "25fbab950a184b5a316a45c2c26a38d60d9ec4c66b20a048c542f79c3e32f136"),
+        ("gowalla", "21596ea7209c46204ad8d22e14e020f3a0a5c1b27a33b5f299ab38468d864fd2"),
+        ("yelp2018", "715701ed5067bfa092836735f78ab22665b9c319bc3e4605aef49fed56da3544"),
+    ],
+)
+def test_fingerprints_stay_as_records_know_them(name, fingerprint, real_dataset):
+    if not name.startswith("synthetic"):
+        real_dataset(name.removesuffix("-resplit"))
+    assert load(name).fingerprint == fingerprint

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import http.server
+import io
 import threading
+import tracemalloc
 import zipfile
 from dataclasses import replace
 from types import MappingProxyType
@@ -12,11 +14,11 @@ from types import MappingProxyType
 import numpy as np
 import pytest
 import torch
+from helpers import write_lightgcn
 
 from recq_lib import data as api
 from recq_lib.data import Interactions, RemoteFile, loading
 from recq_lib.data.containers import read_npz, write_npz
-from recq_lib.data.readers import write_lightgcn
 from recq_lib.errors import ConfigError, DataError, DownloadError
 
 TRAIN = (np.array([0, 0, 1, 2]), np.array([1, 2, 0, 3]))
@@ -174,6 +176,43 @@ def test_a_copy_that_differs_from_the_card_is_refused_in_every_profile(places, t
         assert str(path) in str(caught.value) and "\n" not in str(caught.value)
 
 
+def declaring(path, length: int) -> None:
+    """An npz of a few hundred bytes whose train arrays declare `length` pairs."""
+    content = io.BytesIO()
+    np.lib.format.write_array_header_1_0(content, {"descr": "<i4", "fortran_order": False, "shape": (length,)})
+    with zipfile.ZipFile(path, "w") as bundle:
+        for key in ("train_user", "train_item", "test_user", "test_item"):
+            bundle.writestr(f"{key}.npy", content.getvalue())
+        for key, size in (("n_users", 3), ("n_items", 5)):
+            with bundle.open(f"{key}.npy", "w") as member:
+                np.lib.format.write_array(member, np.array(size))
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("nodes", "n_users is 2147483647, but ml1m has 3"),
+        ("pairs", "number of train pairs is 8589934592, but ml1m has 4"),
+    ],
+)
+def test_declared_sizes_are_held_against_the_card_before_anything_is_allocated(places, kind, words):
+    path = places / "given" / "ml1m.npz"
+    if kind == "nodes":
+        arrays = {"train_user": TRAIN[0], "train_item": TRAIN[1], "test_user": TEST[0], "test_item": TEST[1]}
+        np.savez(path, n_users=2**31 - 1, n_items=5, **arrays)
+    else:
+        declaring(path, 2**33)
+    assert path.stat().st_size < 3000
+    tracemalloc.start()
+    try:
+        with pytest.raises(DataError, match=words):
+            api.load("ml1m")
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 2e6  # 16 GiB for the row pointers, 32 GiB for the pairs
+
+
 def test_verify_reports_every_copy(served):
     folder, _, _ = served
     assert api.verify("ml1m") == {}
@@ -198,6 +237,16 @@ def test_paper_never_falls_back_and_the_others_say_so(places):
     assert quick.source == "synthetic" and quick.name == f"synthetic-{loading.QUICK_STAND_IN}"
     assert quick.notes.startswith("synthetic stand-in: ml1m is neither in RECQ_DATA_DIR nor in the cache")
     assert str(places) not in quick.notes and "http" not in quick.notes
+
+
+def test_a_damaged_cache_that_cannot_be_replaced_is_called_damaged(places):
+    path = places / "cache" / "npz" / "ml1m.npz"
+    path.parent.mkdir()
+    path.write_bytes(b"no npz")
+    with pytest.raises(DownloadError, match="could not be fetched: .*; the copy in the cache is damaged"):
+        api.load("ml1m")
+    notes = api.load("ml1m", profile="quick").notes
+    assert "its copy in the cache is damaged" in notes and "nor in the cache" not in notes and str(places) not in notes
 
 
 def test_smoke_never_uses_the_network(served):
@@ -251,9 +300,9 @@ def test_the_users_own_table(tmp_path):
     path = tmp_path / "mine.csv"
     rows = [f"u{user},i{(user * 7 + step) % 20}" for user in range(30) for step in range(10)]
     path.write_text("who,what\n" + "\n".join([*rows, rows[0]]) + "\n")
-    data, table = api.load_csv(path, "who", "what", seed=2, duplicates="drop")
+    data = api.load_csv(path, "who", "what", seed=2, duplicates="drop")
     assert (data.name, data.source, data.n_users, data.n_items) == ("mine", "file", 30, 20)
-    assert "1 rows of mine.csv left out" in data.notes
+    assert "1 of 301 rows left out as repeats" in data.notes and "per-user split 0.8/0.1/0.1, seed 2" in data.notes
     users, items = (np.concatenate([data.pairs(split)[side] for split in ("train", "val", "test")]) for side in (0, 1))
-    assert {f"{table.user_ids[user]},{table.item_ids[item]}" for user, item in zip(users, items, strict=True)} == set(rows)
+    assert {f"{data.user_ids[user]},{data.item_ids[item]}" for user, item in zip(users, items, strict=True)} == set(rows)
     assert [data.split(split).nnz for split in ("train", "val", "test")] == [240, 30, 30]
