@@ -1,4 +1,8 @@
-"""Interactions: loading, reading, splitting and generating them. `load(name)` is the usual way in."""
+"""Interactions: public ones by name (`load`), own ones from a table (`Interactions.from_pandas`, `load_csv`), splits, generated ones.
+
+Own ids are mapped in `ids.py`, tables checked in `own_table.py`, files read in `readers.py`, `containers.py` and `table_files.py`.
+Imports errors, io and config alone.
+"""
 
 from recq_lib.data.catalogue import CATALOGUE, DatasetCard, RemoteFile
 from recq_lib.data.interactions import Interactions
