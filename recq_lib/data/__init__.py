@@ -1,7 +1,7 @@
 """Interactions: public ones by name (`load`), own ones from a table (`Interactions.from_pandas`, `load_csv`), splits, generated ones.
 
 Own ids are mapped in `ids.py`, tables checked in `own_table.py`, files read in `readers.py`, `containers.py` and `table_files.py`.
-Imports errors, io and config alone.
+Imports errors and io alone.
 """
 
 from recq_lib.data.catalogue import CATALOGUE, DatasetCard, RemoteFile
