@@ -17,7 +17,16 @@ OPTION = "option."  # how a record names a method's own settings
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """Hyper-parameters of one run; `replace(config, …)` makes variants. Raises `ConfigError` on unusable values."""
+    """Hyper-parameters of one run; `dataclasses.replace(config, …)` makes variants. Raises `ConfigError` on unusable values.
+
+    >>> import recq_lib as recq
+    >>> recq.TrainConfig(dim=32, epochs=10).lr
+    0.001
+    >>> recq.TrainConfig(dim=0)
+    Traceback (most recent call last):
+    ...
+    recq_lib.errors.ConfigError: dim is 0, but must be at least 1
+    """
 
     # model
     dim: int = 64  # width d of the table

@@ -9,7 +9,15 @@ import difflib
 
 
 class RecqError(Exception):
-    """Base of every error this library raises on purpose."""
+    """Base of every error this library raises on purpose.
+
+    >>> import recq_lib as recq
+    >>> try:
+    ...     recq.build("lihgtgcn", recq.load("synthetic-tiny"))
+    ... except recq.RecqError as error:
+    ...     print(str(error).split("; ")[-1])
+    did you mean 'lightgcn'?
+    """
 
 
 class DataError(RecqError, ValueError):

@@ -12,14 +12,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from recq_lib.codes import file
 from recq_lib.codes.planes import levels_of, n_words, planes_of, planes_of_signs, top_level
 from recq_lib.codes.search import ItemScores, search
 from recq_lib.errors import ConfigError, RecordError
 from recq_lib.kernels.topk import tie_order
+
+if TYPE_CHECKING:
+    import scipy.sparse as sp
+    import torch
+
+    Vectors = ArrayLike | torch.Tensor  # numpy, nested lists, or torch on any device
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -81,7 +89,7 @@ class Codes:
     # ---- making ------------------------------------------------------------------------------------------------------------
 
     @classmethod
-    def from_signs(cls, values, scales=None, weights=None, *, n_users: int) -> Codes:
+    def from_signs(cls, values: Vectors, scales: Vectors | None = None, weights: Vectors | None = None, *, n_users: int) -> Codes:
         """1-bit codes of the signs of `values` [S, N, d] (numpy or torch; floats or signed integers), sign(0) = +1, also for -0.0.
 
         Bits of value 0 and 1 would all have sign +1, so booleans and unsigned integers are refused (`ConfigError`), as are NaN.
@@ -94,7 +102,9 @@ class Codes:
         return cls(planes_of_signs(values), *_factors(values.shape[0], scales, weights), values.shape[2], n_users)
 
     @classmethod
-    def from_levels(cls, levels, bits: int, scales=None, weights=None, *, n_users: int) -> Codes:
+    def from_levels(
+        cls, levels: Vectors, bits: int, scales: Vectors | None = None, weights: Vectors | None = None, *, n_users: int
+    ) -> Codes:
         """From the codes themselves, `levels` [S, N, d]: odd integers from -L to L, L = 2^bits - 1. Raises `ConfigError` for others."""
         levels, top = _segments(levels, "codes"), top_level(bits)
         if levels.dtype.kind != "i":
@@ -152,7 +162,7 @@ class Codes:
 
     # ---- scoring and search --------------------------------------------------------------------------------------------------
 
-    def scores(self, users) -> np.ndarray:
+    def scores(self, users: ArrayLike) -> np.ndarray:
         """y [B, I], float32, of the users [B] with all items, in the order of the items' ids.
 
         Products of codes are exact integers where d·L² <= 2^24 (rounded to 24 bits beyond); factors and their sums are float32.
@@ -163,7 +173,9 @@ class Codes:
         """What `evaluation.rank` asks of a model with scores of its own: for a block of users, scores [B, m] of items in this order."""
         return ItemScores(self, order)
 
-    def search(self, users, k: int = 20, exclude=None, *, tie_seed: int = 0) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    def search(
+        self, users: ArrayLike, k: int = 20, exclude: sp.csr_matrix | None = None, *, tie_seed: int = 0
+    ) -> tuple[list[np.ndarray], list[np.ndarray]]:
         """The `k` items of highest score for each user: ids and scores, one array per user each, best first.
 
         Parameters
@@ -226,7 +238,7 @@ class Codes:
         return {"planes": self.planes} | ({} if self.scales is None else {"scales": self.scales})
 
 
-def as_array(values) -> np.ndarray:
+def as_array(values: Vectors) -> np.ndarray:
     """numpy from numpy, torch or nested lists; torch's bfloat16, which numpy lacks, as float32."""
     if hasattr(values, "detach"):
         values = values.detach().cpu()

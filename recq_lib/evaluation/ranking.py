@@ -20,13 +20,28 @@ from recq_lib.evaluation.ranking_device import rank_on_device
 from recq_lib.kernels import topk
 
 # scores of one tile stay in the cache near a core between the product and the scan
-_TILE_USERS, _TILE_ITEMS = 512, 1024
+TILE_USERS, _TILE_ITEMS = 512, 1024
 
 
 class BlockScorer(Protocol):
     """What the simple baselines offer: scores [b, n_items] (float32) for a block of users."""
 
     def score_block(self, users: np.ndarray) -> np.ndarray: ...
+
+
+class Embedder(Protocol):
+    """What models offer: (users [U, D], items [I, D]) as they are searched."""
+
+    def embeddings(self) -> tuple[torch.Tensor, torch.Tensor]: ...
+
+
+class Tiled(Protocol):
+    """What codes offer: scores tile by tile, items in the order given."""
+
+    def tiles(self, order: np.ndarray) -> topk.Tiles: ...
+
+
+Scorer = Embedder | Tiled | BlockScorer | tuple[torch.Tensor | np.ndarray, torch.Tensor | np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -62,7 +77,7 @@ class Evaluation:
 
 
 def evaluate(
-    model,
+    scorer: Scorer,
     data: Interactions,
     *,
     ks: Sequence[int] = (20,),
@@ -74,9 +89,20 @@ def evaluate(
 
     Parameters
     ----------
-    model : anything with `embeddings()` → (users [U, D], items [I, D]), a pair of such tensors, `Codes`, or a `BlockScorer`
+    scorer : a model, a pair of vectors (users [U, D], items [I, D]; torch or numpy), `Codes`, or a `BlockScorer`
     ks : cutoffs; Kmax = max(ks) also defines `ndcg_authors`
     mask : splits whose items are never recommended to their users (BACO masks train only when it validates)
+    tie_seed : of the order of items that decides between equal scores
+
+    Raises `ConfigError` for cut-offs outside the catalogue, an empty split, and vectors of other shapes or not finite.
+
+    >>> import recq_lib as recq
+    >>> data = recq.load("synthetic-tiny")
+    >>> result = recq.evaluate(recq.build("mostpop", data), data, ks=(5, 20))
+    >>> sorted(result.values)[:2], 0 < result.values["recall@20"] < 1
+    (['coverage@20', 'coverage@5'], True)
+    >>> result.per_user("recall@20").shape == result.users.shape  # one value per user with test items
+    True
     """
     ks = _check_cutoffs(ks, data.n_items)
     relevant = data.split(split)
@@ -85,7 +111,7 @@ def evaluate(
     if users.size == 0:
         raise ConfigError(f"{data.name}: split {split!r} is empty; choose another split or carve one with data.splits.with_validation")
     masks = [data.split(name) for name in mask if name != split and data.split(name).nnz]
-    top = rank(model, users, data.n_items, max(ks), masks, tie_seed=tie_seed)
+    top = rank(scorer, users, data.n_items, max(ks), masks, tie_seed=tie_seed)
     hits = _contains(relevant, users, top)
     n_relevant = counts[users].astype(np.int32)
     values: dict[str, float] = {}
@@ -95,22 +121,40 @@ def evaluate(
     return Evaluation(values, users, n_relevant, top, hits)
 
 
-def rank(model, users: np.ndarray, n_items: int, k: int, masks: Sequence, *, tie_seed: int = 0) -> np.ndarray:
-    """Item ids [len(users), k] (int32), best first, items in any of the CSR `masks` left out; `model` as in `evaluate`."""
-    position_to_item = topk.tie_order(n_items, tie_seed)
-    if hasattr(model, "tiles"):  # scores in the order that they are asked for, such as `Codes`
-        return _rank_tiles(model.tiles(position_to_item), users, k, masks, position_to_item)
-    if hasattr(model, "score_block"):
-        return _rank_tiles(_BaselineTiles(model, position_to_item), users, k, masks, position_to_item)
-    user_vectors, item_vectors = model.embeddings() if hasattr(model, "embeddings") else model
-    if user_vectors.shape[1] != item_vectors.shape[1]:
-        raise ConfigError(f"user vectors have width {user_vectors.shape[1]}, item vectors {item_vectors.shape[1]}; they must agree")
-    if not (torch.isfinite(user_vectors).all() and torch.isfinite(item_vectors).all()):
+def rank(scorer: Scorer, users: np.ndarray, n_items: int, k: int, masks: Sequence, *, tie_seed: int = 0) -> np.ndarray:
+    """Item ids [len(users), k] (int32), best first, items in any of the CSR `masks` left out; `scorer` as in `evaluate`."""
+    order = topk.tie_order(n_items, tie_seed)
+    scorer = _vectors_of(scorer)
+    if isinstance(scorer, tuple) and scorer[0].device.type != "cpu":
+        return rank_on_device(*scorer, users, k, masks, order)
+    return topk.best(_tiles(scorer, order), users, k, masks, order, block=TILE_USERS)[0]
+
+
+def tiles_of(scorer: Scorer, order: np.ndarray) -> topk.Tiles:
+    """Scores of `scorer` (as in `evaluate`) on the CPU, tile by tile, items in the `order` of ties."""
+    return _tiles(_vectors_of(scorer), order)
+
+
+def _tiles(scorer: Scorer, order: np.ndarray) -> topk.Tiles:
+    if isinstance(scorer, tuple):
+        users, items = (side.cpu().float() for side in scorer)
+        return _DotTiles(users, items[torch.from_numpy(order).long()])
+    if hasattr(scorer, "tiles"):  # scores in the order that they are asked for, such as `Codes`
+        return scorer.tiles(order)
+    return _BaselineTiles(scorer, order)
+
+
+def _vectors_of(scorer: Scorer) -> Scorer:
+    """A model or pair of vectors as a checked pair of tensors; what scores by itself as it is."""
+    if hasattr(scorer, "tiles") or hasattr(scorer, "score_block"):
+        return scorer
+    users, items = (torch.as_tensor(side).detach() for side in (scorer.embeddings() if hasattr(scorer, "embeddings") else scorer))
+    if users.ndim != 2 or items.ndim != 2 or users.shape[1] != items.shape[1]:
+        shapes = f"{tuple(users.shape)} and {tuple(items.shape)}"
+        raise ConfigError(f"user and item vectors have shapes {shapes}, but must be [users, d] and [items, d] of one width d")
+    if not (torch.isfinite(users).all() and torch.isfinite(items).all()):
         raise ConfigError("the embeddings hold NaN or infinity; training has diverged, lower the learning rate")
-    if user_vectors.device.type == "cpu":
-        tiles = _DotTiles(user_vectors.float(), item_vectors.float()[torch.from_numpy(position_to_item).long()])
-        return _rank_tiles(tiles, users, k, masks, position_to_item)
-    return rank_on_device(user_vectors, item_vectors, users, k, masks, position_to_item)
+    return users, items
 
 
 class _DotTiles:
@@ -119,7 +163,7 @@ class _DotTiles:
     def __init__(self, users: torch.Tensor, items: torch.Tensor) -> None:
         self.users = users
         self.tiles = [part.t().contiguous() for part in items.split(_TILE_ITEMS)]
-        self.buffers = [torch.empty(_TILE_USERS, tile.shape[1]) for tile in (self.tiles[0], self.tiles[-1])]
+        self.buffers = [torch.empty(TILE_USERS, tile.shape[1]) for tile in (self.tiles[0], self.tiles[-1])]
 
     def __call__(self, users: np.ndarray) -> Iterator[np.ndarray]:
         rows = self.users[torch.from_numpy(users).long()]
@@ -139,10 +183,6 @@ class _BaselineTiles:
         if np.isnan(block).any():
             raise ConfigError(f"scores of users {users[0]}…{users[-1]} hold NaN; check the model's input")
         yield block
-
-
-def _rank_tiles(tiles: topk.Tiles, users: np.ndarray, k: int, masks: Sequence, position_to_item: np.ndarray) -> np.ndarray:
-    return topk.best(tiles, users, k, masks, position_to_item, block=_TILE_USERS)[0]
 
 
 def _contains(matrix: sp.csr_matrix, users: np.ndarray, items: np.ndarray) -> np.ndarray:

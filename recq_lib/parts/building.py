@@ -41,7 +41,7 @@ def recommender(
         with torch.no_grad():
             table.weight.copy_(teacher.table.weight)
     model = Recommender(Graph.from_interactions(data), table, encoder or LightGCN(config.n_layers), readout, auxiliary)
-    model.config = config
+    model.config, model.user_ids, model.item_ids = config, data.user_ids, data.item_ids
     return model
 
 

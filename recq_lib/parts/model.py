@@ -25,6 +25,16 @@ class Recommender(nn.Module):
     graph : training graph; nodes are users, then items
     table, encoder, readout, auxiliary : see `protocols.py`; `auxiliary` is what the method's loss adds to BPR, or None
 
+    >>> import recq_lib as recq
+    >>> data = recq.load("synthetic-tiny")
+    >>> model = recq.build("l2q-gcn", data, recq.TrainConfig(dim=8, n_layers=2))
+    >>> users, items = model.embeddings()
+    >>> tuple(users.shape) == (data.n_users, 24)  # three layers side by side
+    True
+    >>> path = model.save("model.safetensors")
+    >>> bool((recq.Recommender.load(path).embeddings()[1] == items).all())
+    True
+
     Attributes
     ----------
     user_ids [U], item_ids [I] : own ids of the data it was built for, or None where numbers are the ids

@@ -60,14 +60,28 @@ def write(model: Recommender, path: Path) -> Path:
     tensors = {f"state.{name}": tensor.detach().cpu() for name, tensor in _state(model).items()} | writer.tensors
     tensors |= {"graph.indptr": torch.from_numpy(matrix.indptr), "graph.indices": torch.from_numpy(matrix.indices)}
     for name, ids in (("user_ids", model.user_ids), ("item_ids", model.item_ids)):
-        if ids is not None:  # as JSON: ids are texts or numbers of any length
-            tensors[name] = torch.from_numpy(np.frombuffer(json.dumps(ids.tolist()).encode(), np.uint8).copy())
+        if ids is not None:
+            tensors[name] = _ids_as_tensor(name, ids)
     tensors = {name: tensor.contiguous().clone() for name, tensor in tensors.items()}
     header = canonical_json({"format": _FORMAT, "shape": list(matrix.shape), "parts": parts})
     metadata = {"recq.model": header, "sha256": _digest(header, tensors)}
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, safetensors.save(tensors, metadata))
     return path
+
+
+def _ids_as_tensor(name: str, ids: np.ndarray) -> torch.Tensor:
+    """Whole numbers as they are, texts (of any length) as JSON in bytes."""
+    if ids.dtype.kind == "i":
+        return torch.from_numpy(ids.astype(np.int64))
+    try:
+        return torch.from_numpy(np.frombuffer(json.dumps(ids.tolist()).encode(), np.uint8).copy())
+    except TypeError as error:
+        raise ConfigError(f"{name} cannot be written to a file ({error}); take ids that are texts or whole numbers") from error
+
+
+def _ids_of(tensor: torch.Tensor) -> np.ndarray:
+    return tensor.numpy() if tensor.dtype == torch.int64 else np.array(json.loads(tensor.numpy().tobytes()), object)
 
 
 def _state(model: Recommender) -> dict[str, torch.Tensor]:
@@ -132,14 +146,13 @@ def read(path: Path) -> Saved:
         indptr, indices = (tensors.pop(f"graph.{name}").numpy() for name in ("indptr", "indices"))
         matrix = sp.csr_matrix((np.ones(indices.size, np.float32), indices, indptr), shape=(n_users, n_items))
         matrix.has_sorted_indices = True
-        ids = [json.loads(tensors.pop(name).numpy().tobytes()) if name in tensors else None for name in ("user_ids", "item_ids")]
+        ids = {name: _ids_of(tensors.pop(name)) if name in tensors else None for name in ("user_ids", "item_ids")}
         made: dict[str, Any] = {}
         with torch.random.fork_rng(devices=[]):  # starts are drawn and thrown away
             for name, kind in zip(_PARTS, (Table, Encoder, Readout), strict=True):
                 made[name] = _Reader(tensors, made).part(parts[name], kind)
         state = {name.removeprefix("state."): tensor for name, tensor in tensors.items() if name.startswith("state.")}
-        own = [None if values is None else np.array(values, object) for values in ids]
-        return Saved(Graph.from_matrix(matrix), **made, user_ids=own[0], item_ids=own[1], state=state)
+        return Saved(Graph.from_matrix(matrix), **made, **ids, state=state)
     except RecordError as error:
         raise RecordError(f"model file {path}: {error}") from error
     except Exception as error:  # whatever a foreign header leads to, it means the same here

@@ -15,6 +15,7 @@ from recq_lib import baselines, papers
 from recq_lib.config import TrainConfig
 from recq_lib.data.interactions import Interactions
 from recq_lib.errors import ConfigError, one_of
+from recq_lib.evaluation.ranking import BlockScorer
 from recq_lib.parts.method import FAMILIES, Method, Sharer
 from recq_lib.parts.model import Recommender
 
@@ -74,9 +75,28 @@ def teacher_of(name: str, config: TrainConfig) -> tuple[str, TrainConfig] | None
     return method(name).teacher(resolve(name, config))
 
 
-def build(name: str, data: Interactions, config: TrainConfig | None = None, teacher: Recommender | None = None):
-    """An untrained `Recommender`, or a scorer that is ready to rank. `teacher` where `teacher_of` asks for one (`runs` provides it)."""
+def build(
+    name: str, data: Interactions, config: TrainConfig | None = None, teacher: Recommender | None = None
+) -> Recommender | BlockScorer:
+    """The method `name` on `data`: an untrained `Recommender`, or a scorer that is ready to rank (MostPop and its like).
+
+    Parameters
+    ----------
+    config : settings, with `options` for those that only this method has; default `TrainConfig()`
+    teacher : the trained model to start from, for a method that starts from one (`teacher_of` tells; `runs.run` trains it by itself)
+
+    Raises `ConfigError` for an unknown method or option, and where a teacher is missing.
+
+    >>> import recq_lib as recq
+    >>> data = recq.load("synthetic")
+    >>> config = recq.TrainConfig(dim=64, n_layers=2, epochs=2, eval_every=1)
+    >>> teacher = recq.build("lightgcn", data, config)
+    >>> result = recq.fit(teacher, data)
+    >>> student = recq.build("ptq-sign", data, config, teacher)  # its signs, no further training
+    >>> student.n_bytes()["stored"] < teacher.n_bytes()["stored"]
+    True
+    """
     config = resolve(name, config)
     if teacher is None and teacher_of(name, config) is not None:
-        raise ConfigError(f"method {name!r} starts from a trained model; pass teacher=, or let recq_lib.runs.run train it")
+        raise ConfigError(f"method {name!r} starts from a trained model; pass teacher=, or let runs.run train it")
     return method(name).build(data, config, teacher)

@@ -243,7 +243,7 @@ def fit(
     Raises `ConfigError` for a split or cut-off that the data do not have, `RecqError` when the loss is not finite.
 
     >>> import recq_lib as recq
-    >>> data = recq.load("synthetic-tiny")
+    >>> data = recq.load("synthetic")
     >>> model = recq.build("lightgcn", data, recq.TrainConfig(dim=8, n_layers=2, epochs=3, eval_every=1, lr=0.01))
     >>> result = recq.fit(model, data)
     >>> len(result.history), result.history[0]["loss"] > result.history[-1]["loss"]

@@ -68,6 +68,10 @@ def test_own_ids_come_back(data, tmp_path):
     model.item_ids = np.arange(40) * 10**12
     back = Recommender.load(model.save(tmp_path / "m"))
     assert back.user_ids.tolist() == model.user_ids.tolist() and back.item_ids.tolist() == model.item_ids.tolist()
+    assert back.item_ids.dtype == np.int64
+    model.user_ids = np.array([np.datetime64("2020-01-01", "D").item()] * 50, object)
+    with pytest.raises(ConfigError, match="user_ids cannot be written"):
+        model.save(tmp_path / "m")
 
 
 def test_reading_leaves_the_random_state_alone(data, tmp_path):

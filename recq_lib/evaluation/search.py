@@ -1,0 +1,79 @@
+"""`search`: the best items of a few users, with their scores, from a model, vectors or codes."""
+
+from __future__ import annotations
+
+import numbers
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import ArrayLike
+
+from recq_lib.errors import ConfigError
+from recq_lib.evaluation.ranking import TILE_USERS, Scorer, tiles_of
+from recq_lib.kernels import topk
+
+
+def search(
+    scorer: Scorer, users: ArrayLike, k: int = 20, exclude: sp.csr_matrix | None = None, *, n_items: int | None = None, tie_seed: int = 0
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """The `k` items of highest score for each user: item numbers (int32) and scores (float32), one array per user each, best first.
+
+    Parameters
+    ----------
+    scorer : as in `evaluate`: a model, a pair of vectors (users [U, D], items [I, D]), `Codes`, or a `BlockScorer`
+    users : [B] user numbers
+    k : at least 1; a user for whom fewer items are left gets fewer
+    exclude : CSR matrix [users, items]; what is stored in a user's row is not returned to that user
+    n_items : size of the catalogue, for a `BlockScorer` alone, which does not tell it
+    tie_seed : among equal scores the item that comes first in a permutation with this seed wins
+
+    Raises `ConfigError` for unknown users, a k below 1, an `exclude` of another shape, and vectors that are not finite.
+
+    >>> import numpy as np, scipy.sparse as sp
+    >>> import recq_lib as recq
+    >>> users, items = np.array([[1.0, 0.0], [0.0, 2.0]]), np.array([[3.0, 1.0], [1.0, 4.0], [2.0, -1.0]])
+    >>> ids, scores = recq.search((users, items), [0, 1], k=2)
+    >>> [found.tolist() for found in ids], [found.tolist() for found in scores]
+    ([[0, 2], [1, 0]], [[3.0, 2.0], [8.0, 2.0]])
+    >>> seen = sp.csr_matrix(np.array([[1, 1, 0], [0, 1, 0]]))
+    >>> [found.tolist() for found in recq.search((users, items), [0, 1], k=2, exclude=seen)[0]]  # one is left for user 0
+    [[2], [0, 2]]
+    """
+    n_users, n_items = _sizes(scorer, n_items)
+    if isinstance(k, bool) or not isinstance(k, numbers.Integral) or k < 1:
+        raise ConfigError(f"k is {k!r}, but must be a whole number of at least 1")
+    wanted = _users(users, n_users)
+    masks = [] if exclude is None else [_exclude(exclude, n_users, n_items)]
+    order = topk.tie_order(n_items, tie_seed)
+    ids, scores = topk.best(tiles_of(scorer, order), wanted, min(int(k), n_items), masks, order, block=TILE_USERS)
+    counts = (ids >= 0).sum(axis=1)
+    return [row[:n] for row, n in zip(ids, counts)], [row[:n] for row, n in zip(scores, counts)]
+
+
+def _sizes(scorer: Scorer, n_items: int | None) -> tuple[int | None, int]:
+    """(users, items); users None where the scorer does not tell."""
+    if hasattr(scorer, "n_items"):
+        return scorer.n_users, scorer.n_items
+    if isinstance(scorer, tuple):
+        return len(scorer[0]), len(scorer[1])
+    if n_items is None:
+        raise ConfigError(f"{type(scorer).__name__} does not tell the size of the catalogue; pass n_items, e.g. data.n_items")
+    return None, n_items
+
+
+def _users(users: ArrayLike, n_users: int | None) -> np.ndarray:
+    wanted = np.asarray(users)
+    if wanted.ndim != 1 or (wanted.size and wanted.dtype.kind not in "iu"):
+        raise ConfigError(f"users are {wanted.dtype} of shape {wanted.shape}, but must be user numbers, integers of shape [B]")
+    if wanted.size and (wanted.min() < 0 or (n_users is not None and wanted.max() >= n_users)):
+        wrong = wanted.min() if wanted.min() < 0 else wanted.max()
+        raise ConfigError(f"user {wrong} is unknown; numbers go from 0 to {'the last user' if n_users is None else n_users - 1}")
+    return wanted.astype(np.int32)
+
+
+def _exclude(matrix: sp.csr_matrix, n_users: int | None, n_items: int) -> sp.csr_matrix:
+    if not sp.issparse(matrix):
+        raise ConfigError(f"exclude is of type {type(matrix).__name__}, but must be a sparse matrix [users, items], such as data.train")
+    if matrix.shape != (n_users if n_users is not None else matrix.shape[0], n_items):
+        raise ConfigError(f"exclude has shape {matrix.shape}, but must be {(n_users, n_items)}, [users, items]")
+    return matrix.tocsr()
