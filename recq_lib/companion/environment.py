@@ -12,6 +12,7 @@ from importlib import metadata
 from pathlib import Path
 
 from recq_lib.io.paths import project_root
+from recq_lib.runs.provenance import package_versions
 
 MAIN_PACKAGES = ("torch", "torch-geometric", "numpy", "scipy", "pandas", "numba", "matplotlib")
 
@@ -47,13 +48,7 @@ def problems(lines: list[str] | None = None) -> list[str]:
 
 def versions(packages: tuple[str, ...] = MAIN_PACKAGES) -> dict[str, str]:
     """Installed version of Python and of each package; "not installed" where there is none."""
-    answer = {"python": sys.version.split()[0]}
-    for name in packages:
-        try:
-            answer[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            answer[name] = "not installed"
-    return answer
+    return package_versions(packages, missing="not installed")
 
 
 def main() -> int:

@@ -11,7 +11,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
@@ -134,14 +133,15 @@ def annotate_profile(fig: Figure, text: str) -> None:
 
 
 def save_figure(fig: Figure, name: str, *, notebook: str, profile: str, source: str) -> None:
-    """Stamp the figure with "profile · data source" and save `<figures>/<notebook>/<name>.{png,pdf}`.
+    """Stamp the figure with "profile · data source" and save `<notebook>/<name>.{png,pdf}` where notebooks draw.
 
     fig : the figure; the stamp stays on it, so the notebook shows it too
     name, notebook : lower-case file names without suffix, e.g. "accuracy_by_method", "02_lightgcn"
     profile : "smoke", "quick" or "paper": the profile of the records drawn, which may exceed that of the run
     source : where the data came from, e.g. "beauty (RECQ_DATA_DIR)"
 
-    The files are byte-stable for one matplotlib version. A figure already on show from a higher profile is left alone.
+    The files are byte-stable for one matplotlib version and go to `paths.drawing_dir()`; one already there from better data or a
+    higher profile is left alone.
     Raises `ConfigError` for an unknown profile, an empty source or a name that is not a plain file name.
     """
     figure_store.rank(profile)
@@ -151,15 +151,7 @@ def save_figure(fig: Figure, name: str, *, notebook: str, profile: str, source: 
     if not source.strip():
         raise ConfigError(f"source of figure {name!r} is empty; say where its data came from, e.g. interactions.source")
     annotate_profile(fig, f"{profile} · {source}")
-    folder, key = paths.figures_dir(), f"{notebook}/{name}"
-    if not figure_store.may_replace(folder, key, profile):
-        return
-    (folder / notebook).mkdir(parents=True, exist_ok=True)
-    for suffix, data in render(fig).items():
-        (folder / f"{key}.{suffix}").write_bytes(data)
-    entries = figure_store.read_manifest(folder)
-    entries[key] = {"notebook": notebook, "name": name, "profile": profile, "source": source, "provenance": _provenance()}
-    figure_store.write_manifest(folder, entries)
+    figure_store.save(paths.drawing_dir(), f"{notebook}/{name}", render(fig), figure_store.entry_of(profile, source))
 
 
 def render(fig: Figure) -> dict[str, bytes]:
@@ -171,10 +163,3 @@ def render(fig: Figure) -> dict[str, bytes]:
         fig.savefig(buffer, format=suffix, bbox_inches="tight", metadata=metadata[suffix])
         answer[suffix] = buffer.getvalue()
     return answer
-
-
-def _provenance() -> dict[str, str]:
-    from recq_lib.companion.environment import versions
-    from recq_lib.runs.provenance import library_hash
-
-    return {"lib_sha256": library_hash(), "matplotlib": mpl.__version__, "python": versions(())["python"]}

@@ -1,6 +1,7 @@
 """Command line for the notebooks: `python -m recq_lib.companion.runner [run|facts|refresh|student|lint] …`; `run_all.sh` calls it.
 
-run      execute every notebook at a profile, publish figures, print the end table (the default)
+run      execute every notebook at a profile into out/<profile>/, print the end table (the default);
+         with --publish also renew figures/
 facts    compare the tagged facts of the committed copies with a fresh execution (nbval)
 refresh  re-execute the committed copies in place with their default parameters
 student  write the student versions to build/student
@@ -46,12 +47,14 @@ def _parser() -> argparse.ArgumentParser:
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument("--notebooks", metavar="FOLDER", help="folder of the notebooks (default: notebooks/)")
 
-    run = commands.add_parser("run", parents=[shared], help="execute the notebooks and publish their figures")
+    run = commands.add_parser("run", parents=[shared], help="execute the notebooks into out/<profile>/")
     run.add_argument("--profile", default="quick", choices=figure_store.PROFILES)
     run.add_argument("--only", nargs="+", default=[], metavar="NAME", help="number or name, e.g. 03 05")
     run.add_argument("--jobs", type=_positive, metavar="N", help="notebooks at a time; default: a core each, in the paper profile one")
     run.add_argument("--param", action="append", default=[], metavar="NAME=VALUE", help="set a notebook parameter (repeatable)")
     run.add_argument("--force", action="store_true", help="run also what is up to date")
+
+    run.add_argument("--publish", action="store_true", help="renew figures/ too; real data and larger profiles stay")
 
     facts = commands.add_parser("facts", parents=[shared], help="compare the tagged facts with a fresh execution")
     facts.add_argument("only", nargs="*", metavar="NAME", help="number or name; all when none is given")
@@ -89,6 +92,7 @@ def _parameters(pairs: list[str]) -> dict[str, Any]:
 
 def _run(notebooks: list[Path], options: argparse.Namespace) -> int:
     from recq_lib.companion.notebook_tools import batch
+    from recq_lib.companion.notebook_tools.end_table import report
 
     if not notebooks:
         raise ConfigError("there are no notebooks to run; notebooks/*.ipynb is empty")
@@ -100,13 +104,14 @@ def _run(notebooks: list[Path], options: argparse.Namespace) -> int:
             params=_parameters(options.param),
             jobs=options.jobs or default_jobs(options.profile),
             force=options.force,
+            publish=options.publish,
             say=lambda text: print(text, flush=True),
         )
     except KeyboardInterrupt:
         print("interrupted; what had ended before is kept", file=sys.stderr)
         return 130
     print()
-    print(batch.report(rows, options.profile))
+    print(report(rows, options.profile, publish=options.publish))
     return 0 if all(row.good for row in rows) else 1
 
 

@@ -42,6 +42,11 @@ def figures_dir() -> Path:
     return _folder("RECQ_FIGURES_DIR", project_root() / "figures")
 
 
+def drawing_dir() -> Path:
+    """Where a notebook draws: `RECQ_FIGURES_DIR`, else `out/figures`. What is on show is renewed only when asked."""
+    return figures_dir() if os.environ.get("RECQ_FIGURES_DIR") else _folder("RECQ_OUT_DIR", project_root() / "out") / "figures"
+
+
 def notebooks_dir() -> Path:
     """Sources of the notebooks."""
     return project_root() / "notebooks"

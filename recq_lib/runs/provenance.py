@@ -10,6 +10,7 @@ import os
 import platform
 import re
 import subprocess
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -17,6 +18,7 @@ from pathlib import Path
 from recq_lib.io import paths
 
 PACKAGES = ("torch", "numpy", "numba", "scipy", "torch_geometric")
+COMPANION = "companion"  # the one folder below recq_lib that is not the library
 
 
 def collect(device: str, threads: int | None = None) -> dict[str, object]:
@@ -33,7 +35,7 @@ def collect(device: str, threads: int | None = None) -> dict[str, object]:
         "commit": commit,
         "dirty": dirty,
         "library": library_hash(),
-        "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
+        "versions": package_versions(PACKAGES),
         "device": str(device),
         "device_name": _device_name(str(device)),
         "threads": int(threads if threads is not None else torch.get_num_threads()),
@@ -44,16 +46,45 @@ def collect(device: str, threads: int | None = None) -> dict[str, object]:
 
 
 def library_hash(root: Path | None = None) -> str:
-    """SHA-256 (hex) over all `*.py` below `root` (default: `recq_lib`), in path order: relative path, length and content of each.
+    """SHA-256 (hex) of the library: every `*.py` below `root` (default: the folder `recq_lib`) but those of `root/companion`.
+
+    The companion is a book about the library, so a new title in a figure changes no number and no hash. See `source_hash`.
+    """
+    root = Path(root) if root is not None else package_folder()
+    return source_hash(root, (path for path in root.rglob("*.py") if path.relative_to(root).parts[0] != COMPANION))
+
+
+def source_hash(root: Path, files: Iterable[Path]) -> str:
+    """SHA-256 (hex) over relative path, length and content of the files below `root`, in the order of their paths.
 
     Line ends count as LF, so a checkout on another system has the same hash.
     """
-    root = Path(root) if root is not None else Path(__file__).resolve().parents[1]
     digest = hashlib.sha256()
-    for name, path in sorted((path.relative_to(root).as_posix(), path) for path in root.rglob("*.py")):
+    for name, path in sorted((path.relative_to(root).as_posix(), path) for path in files):
         content = path.read_bytes().replace(b"\r\n", b"\n")
         digest.update(f"{name}\0{len(content)}\0".encode() + content)
     return digest.hexdigest()
+
+
+def package_folder() -> Path:
+    """The folder `recq_lib`."""
+    return Path(__file__).resolve().parents[1]
+
+
+def companion_folder() -> Path:
+    """The folder `recq_lib/companion`, which `library_hash` leaves out."""
+    return package_folder() / COMPANION
+
+
+def package_versions(packages: Iterable[str], missing: str = "absent") -> dict[str, str]:
+    """Version of Python and of each package by the name given; `missing` for one that is not installed."""
+    answer = {"python": platform.python_version()}
+    for name in packages:
+        try:
+            answer[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            answer[name] = missing
+    return answer
 
 
 def peak_memory_mb() -> float:
@@ -75,13 +106,6 @@ def peak_memory_mb() -> float:
     return peak / (2**20 if platform.system() == "Darwin" else 2**10)  # macOS counts bytes, others KiB
 
 
-def _version(package: str) -> str:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return "absent"
-
-
 def _device_name(device: str) -> str:
     if device.startswith("cuda"):
         import torch
@@ -99,7 +123,8 @@ def _git_state(root: Path) -> tuple[str, bool | None]:
     top = _git(root, "rev-parse", "--show-toplevel")
     if top is None or Path(top).resolve() != root.resolve():
         return "uncommitted", None
-    status = _git(root, "status", "--porcelain", "--", "recq_lib")  # records added by the run itself do not make the code dirty
+    # neither records added by the run itself nor the companion make the code dirty
+    status = _git(root, "status", "--porcelain", "--", "recq_lib", f":(exclude)recq_lib/{COMPANION}")
     commit = _git(root, "rev-parse", "--verify", "--quiet", "HEAD")
     return commit or "uncommitted", None if status is None else bool(status)
 

@@ -1,4 +1,4 @@
-"""The outputs of every committed notebook belong to its cells and to the library as they are now. Nothing is executed."""
+"""The outputs of every committed notebook belong to its cells, the library and its companion files as they are now. Nothing is executed."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ import pytest
 from notebook_samples import good_notebook
 
 from recq_lib.companion.environment import versions
-from recq_lib.companion.notebook_tools.freshness import source_sha256, stale_reasons
+from recq_lib.companion.notebook_tools.freshness import hashes, stale_reasons
 from recq_lib.companion.notebook_tools.sources import find, read
-from recq_lib.runs.provenance import library_hash
 
 NOTEBOOKS = find()
 
@@ -23,13 +22,7 @@ def test_committed_notebook_is_fresh(path: Path) -> None:
 
 def fresh_notebook():
     notebook = good_notebook()
-    notebook.metadata["recq"] = {
-        "profile": "smoke",
-        "lib_sha256": library_hash(),
-        "source_sha256": source_sha256(notebook),
-        "params": {},
-        "versions": versions(),
-    }
+    notebook.metadata["recq"] = {"profile": "smoke", **hashes(notebook), "params": {}, "versions": versions()}
     return notebook
 
 
@@ -56,8 +49,17 @@ def test_outputs_and_ids_do_not_count() -> None:
     assert stale_reasons(notebook) == []
 
 
-def test_changed_library_is_stale() -> None:
-    assert stale_reasons(fresh_notebook(), lib_sha256="0" * 64) == ["recq_lib was changed after the outputs were made"]
+@pytest.mark.parametrize(
+    ("field", "reason"),
+    [
+        ("lib_sha256", "recq_lib was changed after the outputs were made"),
+        ("companion_sha256", "a companion file that it imports was changed after the outputs were made"),
+    ],
+)
+def test_changed_hash_is_stale(field: str, reason: str) -> None:
+    notebook = fresh_notebook()
+    notebook.metadata["recq"][field] = "0" * 64
+    assert stale_reasons(notebook) == [reason]
 
 
 def test_never_refreshed_is_stale() -> None:

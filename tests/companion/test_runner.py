@@ -12,13 +12,12 @@ import pytest
 from notebook_samples import good_notebook, runnable, write
 
 from recq_lib.companion import figure_store, runner
-from recq_lib.companion.notebook_tools import batch, sources, state
-from recq_lib.companion.notebook_tools.execute import copy_records
+from recq_lib.companion.notebook_tools import sources
 from recq_lib.companion.notebook_tools.freshness import stale_reasons
 from recq_lib.companion.notebook_tools.lint import lint
 from recq_lib.companion.notebook_tools.refresh import refresh
 from recq_lib.companion.notebook_tools.student import build
-from recq_lib.errors import ConfigError, RecordError
+from recq_lib.errors import ConfigError
 from recq_lib.io import paths
 
 
@@ -37,6 +36,7 @@ def call(folder: Path, *arguments: str) -> int:
 
 
 class TestRun:
+    @pytest.mark.slow
     def test_passing_and_failing_notebook(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
         write(runnable("01_good"), folder / "notebooks" / "01_good.ipynb")
         write(runnable("02_bad", fails=True), folder / "notebooks" / "02_bad.ipynb")
@@ -47,10 +47,11 @@ class TestRun:
         assert good.split()[1] == "numbers" and good.endswith("ok")
         assert float(good.split()[2]) > 0 and float(good.split()[3]) > 10  # seconds; MB: a kernel with matplotlib is larger
         assert "FAILED ValueError: deliberate" in bad
-        # published only after success, and never over the sources
-        assert (folder / "figures" / "01_good" / "line.png").exists() and (folder / "figures" / "01_good" / "line.pdf").exists()
-        assert not (folder / "figures" / "02_bad").exists()
-        assert list(figure_store.read_manifest(folder / "figures")) == ["01_good/line"]
+        # figures are taken over only after success, and nothing is written over what is on show or over the sources
+        drawn = folder / "out" / "quick" / "figures"
+        assert (drawn / "01_good" / "line.png").exists() and (drawn / "01_good" / "line.pdf").exists()
+        assert not (drawn / "02_bad").exists() and not (folder / "figures").exists()
+        assert list(figure_store.read_manifest(drawn)) == ["01_good/line"]
         assert (folder / "notebooks" / "01_good.ipynb").read_bytes() == before
         assert (folder / "out" / "quick" / "02_bad.ipynb").exists()
         assert json.loads((folder / "out" / "quick" / "01_good.json").read_text())["profile"] == "quick"
@@ -59,26 +60,6 @@ class TestRun:
         assert call(folder, "run", "--profile", "quick") == 1
         second = capsys.readouterr().out
         assert "01_good: started" not in second and "up to date" in second and "02_bad: started" in second
-
-    def test_what_makes_a_notebook_run_again(self, folder: Path) -> None:
-        path = write(runnable("01_good"), folder / "notebooks" / "01_good.ipynb")
-        assert statuses([path]) == ["ok"]
-        assert statuses([path]) == ["up to date"]
-        assert statuses([path], force=True) == ["ok"]
-        (folder / "figures" / "01_good" / "line.pdf").unlink()
-        assert statuses([path]) == ["ok"]
-        assert statuses([path], params={"terms": 5}) == ["ok"]
-        assert json.loads((folder / "out" / "smoke" / "01_good.json").read_text())["values"]["sum"] == 15
-
-    def test_paper_figure_is_not_replaced(self, folder: Path) -> None:
-        path = write(runnable("01_good", figure_profile="paper"), folder / "notebooks" / "01_good.ipynb")
-        assert statuses([path]) == ["ok"]
-        on_show = (folder / "figures" / "01_good" / "line.png").read_bytes()
-        write(runnable("01_good"), path)
-        (row,) = batch.run_all([path], profile="smoke", say=lambda text: None)
-        assert (row.status, row.figures, row.kept) == ("ok", [], ["01_good/line"])
-        assert (folder / "figures" / "01_good" / "line.png").read_bytes() == on_show
-        assert figure_store.read_manifest(folder / "figures")["01_good/line"]["profile"] == "paper"
 
     def test_unknown_parameter_is_refused_before_anything_runs(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
         write(runnable("01_good"), folder / "notebooks" / "01_good.ipynb")
@@ -104,10 +85,7 @@ class TestRun:
         assert "no notebooks" in capsys.readouterr().err
 
 
-def statuses(notebooks: list[Path], **options: object) -> list[str]:
-    return [row.status for row in batch.run_all(notebooks, profile="smoke", say=lambda text: None, **options)]
-
-
+@pytest.mark.slow
 class TestRefresh:
     def test_hand_written_notebook_becomes_fresh_and_clean(self, folder: Path) -> None:
         path = write(runnable("01_good"), folder / "notebooks" / "01_good.ipynb")
@@ -164,46 +142,6 @@ class TestSources:
         path = tmp_path / "plain.ipynb"
         nbformat.write(nbformat.v4.new_notebook(), path)
         assert sources.parameters(path) == {}
-
-
-class TestState:
-    def test_signature_sees_content_name_and_removal(self, tmp_path: Path) -> None:
-        assert state.folder_signature(None) == state.folder_signature(tmp_path / "absent") == "none"
-        seen = {state.folder_signature(tmp_path)}
-        (tmp_path / "a.json").write_text("1")
-        seen.add(state.folder_signature(tmp_path))
-        (tmp_path / "a.json").write_text("12")
-        seen.add(state.folder_signature(tmp_path))
-        (tmp_path / "a.json").rename(tmp_path / "b.json")
-        seen.add(state.folder_signature(tmp_path))
-        assert len(seen) == 4
-
-    def test_damaged_state_means_run_again(self, tmp_path: Path) -> None:
-        (tmp_path / state.FILE).write_text("{")
-        assert state.load(tmp_path) == {}
-
-    def test_smoke_records_are_not_copied(self, tmp_path: Path) -> None:
-        for profile in ("smoke", "paper"):
-            path = tmp_path / "from" / "records" / "d" / "m" / f"{profile}.json"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps({"spec": {"profile": profile}}))
-            path.with_suffix(".npz").write_bytes(b"arrays")
-        copy_records(tmp_path / "from", tmp_path / "to")
-        assert sorted(path.name for path in (tmp_path / "to").rglob("*.*")) == ["paper.json", "paper.npz"]
-
-
-class TestFigureStore:
-    def test_order_of_profiles(self) -> None:
-        assert figure_store.rank("smoke") < figure_store.rank("quick") < figure_store.rank("paper")
-
-    def test_damaged_manifest_is_an_error(self, tmp_path: Path) -> None:
-        (tmp_path / figure_store.MANIFEST).write_text("[")
-        with pytest.raises(RecordError, match="not JSON"):
-            figure_store.read_manifest(tmp_path)
-
-    def test_index_names_profile_and_source(self, tmp_path: Path) -> None:
-        figure_store.write_manifest(tmp_path, {"02_lightgcn/a": {"profile": "quick", "source": "lastfm (cache)"}})
-        assert "| [02_lightgcn/a](02_lightgcn/a.png) | quick | lastfm (cache) |" in (tmp_path / figure_store.INDEX).read_text()
 
 
 # ---- run_all.sh -------------------------------------------------------------------------------------------------------

@@ -59,6 +59,11 @@ class TestCollect:
         monkeypatch.setattr(provenance, "PACKAGES", ("numpy", "no-such-package-anywhere"))
         assert provenance.collect("cpu")["versions"]["no-such-package-anywhere"] == "absent"
 
+    def test_versions_by_the_names_given(self):
+        assert provenance.package_versions(("numpy", "no-such-package"), missing="none") == {
+            "python": platform.python_version(), "numpy": np.__version__, "no-such-package": "none",
+        }  # fmt: skip
+
     def test_names_no_person_host_or_folder(self):
         text = json.dumps(provenance.collect("cpu"))
         assert str(Path.home()) not in text or str(Path.home()) == "/"
@@ -87,6 +92,9 @@ class TestGit:
         assert (found["commit"], found["dirty"]) == (git(project, "rev-parse", "HEAD"), False)
         (project / "results.json").write_text("{}")  # a new record does not make the code dirty
         assert provenance.collect("cpu")["dirty"] is False
+        (project / "recq_lib" / "companion").mkdir()  # nor does a figure of the companion
+        (project / "recq_lib" / "companion" / "figure.py").write_text("title = 1\n")
+        assert provenance.collect("cpu")["dirty"] is False
         (project / "recq_lib" / "b.py").write_text("y = 2\n")
         assert provenance.collect("cpu")["dirty"] is True
 
@@ -106,6 +114,15 @@ class TestLibraryHash:
         (tmp_path / "sub" / "a.py").write_bytes(b"")
         (tmp_path / "ignored.txt").write_bytes(b"z")
         expected = hashlib.sha256(b"b.py\x002\x001\nsub/a.py\x000\x00").hexdigest()
+        assert provenance.library_hash(tmp_path) == expected
+
+    def test_leaves_out_the_companion_and_nothing_else(self, tmp_path):
+        for name in ("a.py", "companion/b.py", "companion/figures/c.py", "data/companion/d.py", "companion.py"):
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).write_bytes(b"")
+        expected = hashlib.sha256(b"a.py\x000\x00companion.py\x000\x00data/companion/d.py\x000\x00").hexdigest()
+        assert provenance.library_hash(tmp_path) == expected
+        (tmp_path / "companion" / "figures" / "c.py").write_text("title = 1\n")
         assert provenance.library_hash(tmp_path) == expected
 
     def test_changes_with_content_and_name(self, tmp_path):

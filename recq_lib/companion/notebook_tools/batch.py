@@ -1,4 +1,4 @@
-"""Run many notebooks, each in its own process; publish what succeeded; say what happened in one table."""
+"""Run many notebooks, each in its own process, into `out/<profile>/`; renew `figures/` when asked."""
 
 from __future__ import annotations
 
@@ -7,35 +7,15 @@ import shutil
 import tempfile
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
-from dataclasses import asdict, dataclass, field
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from recq_lib.companion import figure_store
 from recq_lib.companion.notebook import thread_count
-from recq_lib.companion.notebook_tools import execute, sources, state
+from recq_lib.companion.notebook_tools import execute, records, sources, state
+from recq_lib.companion.notebook_tools.end_table import OK, UP_TO_DATE, Row
 from recq_lib.io import paths
-
-UP_TO_DATE = "up to date"
-OK = "ok"
-
-
-@dataclass
-class Row:
-    """One line of the end table."""
-
-    notebook: str
-    source: str = "–"
-    seconds: float = 0.0
-    peak_mb: float | None = None
-    status: str = "not run"
-    figures: list[str] = field(default_factory=list)
-    kept: list[str] = field(default_factory=list)
-
-    @property
-    def good(self) -> bool:
-        """Did it end well?"""
-        return self.status in (OK, UP_TO_DATE)
 
 
 def run_all(
@@ -45,6 +25,7 @@ def run_all(
     params: Mapping[str, Any] | None = None,
     jobs: int = 1,
     force: bool = False,
+    publish: bool = False,
     cwd: Path | None = None,
     say: Callable[[str], None] = print,
 ) -> list[Row]:
@@ -53,39 +34,34 @@ def run_all(
     params : extra parameters for every notebook; one that a notebook does not have raises `ConfigError` before any starts
     jobs : notebooks at a time; the cores are divided among them
     force : run also what is up to date
+    publish : renew `figures/` by what the notebooks drew, in this run or in an earlier one that is up to date; never by worse data
+        or a lower profile (`figure_store`)
     cwd : working directory of the kernels (default: each notebook's folder)
 
-    Executed copies, logs and results go to `out/<profile>/`. Figures go to a private folder and are published only when
-    their notebook succeeded, and never over figures of a higher profile.
+    Executed copies, logs, results and figures go to `out/<profile>/`; without `publish` nothing else is written but the records of a
+    paper run and what a run caches.
     """
     figure_store.rank(profile)
     sources.check_parameters(notebooks, dict(params or {}))
     arguments = {path: _arguments(path, profile, params or {}) for path in notebooks}
-    out, entries = paths.out_dir(profile), state.load(paths.out_dir(profile))
-    shared = state.surroundings()
-    rows: dict[Path, Row] = {}
-    todo: list[Path] = []
+    out, shared = paths.out_dir(profile), state.surroundings()
+    entries = state.load(out)
     inputs = {path: state.fingerprint(path, arguments[path], shared) for path in notebooks}
-    for path in notebooks:
-        reasons = state.changed(entries.get(path.stem), inputs[path], out, path.stem)
-        if reasons or force:
-            todo.append(path)
-        else:
-            rows[path] = Row(**entries[path.stem]["row"] | {"status": UP_TO_DATE})
-    for path in todo:
-        entries.pop(path.stem, None)  # a run that is killed half-way leaves nothing that looks up to date
+    todo = [path for path in notebooks if force or state.changed(entries.get(path.stem), inputs[path], out, path.stem)]
+    rows = {path: replace(entries[path.stem].row, status=UP_TO_DATE) for path in notebooks if path not in todo}
     if todo:
-        state.save(out, entries)
-    with tempfile.TemporaryDirectory(prefix="recq-run-", ignore_cleanup_errors=True) as name:
-        _run_todo(todo, rows, arguments, profile, jobs, cwd, Path(name), say)
-    # Taken after all runs: what they wrote themselves must not make the next call run everything again.
-    written = {key: value for key, value in state.surroundings().items() if key in state.WRITTEN} if todo else {}
-    for path in todo:
-        if rows[path].good:
-            figures = rows[path].figures + rows[path].kept
-            entries[path.stem] = {"inputs": inputs[path] | written, "row": asdict(rows[path]), "figures": figures}
-    if todo:
-        state.save(out, entries)
+        names = [path.stem for path in todo]
+        state.update(out, names, {})  # a run that is killed half-way leaves nothing that looks up to date
+        with tempfile.TemporaryDirectory(prefix="recq-run-", ignore_cleanup_errors=True) as name:
+            _run_todo(todo, rows, arguments, profile, jobs, cwd, Path(name), say)
+        # Taken after all runs: what they wrote themselves must not make the next call run everything again.
+        written = {key: value for key, value in state.surroundings().items() if key in state.WRITTEN}
+        good = {path.stem: state.Entry(inputs[path] | written, rows[path]) for path in todo if rows[path].good}
+        state.update(out, names, good)
+    if publish:
+        for row in rows.values():
+            if row.good:
+                row.published, row.kept = figure_store.publish(out / state.FIGURES, paths.figures_dir(), row.figures)
     return [rows[path] for path in notebooks]
 
 
@@ -104,6 +80,7 @@ def _run_todo(
     private: Path,
     say: Callable[[str], None],
 ) -> None:
+    records.prepare(profile)
     threads = max(1, thread_count() // max(1, min(jobs, len(todo) or 1)))
     with ThreadPoolExecutor(max_workers=max(1, jobs)) as pool:
         futures: dict[Future[Row], Path] = {}
@@ -113,8 +90,9 @@ def _run_todo(
         try:
             for future in as_completed(futures):
                 path, row = futures[future], future.result()
-                if row.status == OK:  # in this thread: one writer of the manifest
-                    row.figures, row.kept = figure_store.publish(private / path.stem / "figures", paths.figures_dir())
+                if row.status == OK:
+                    drawn = private / path.stem / "figures"
+                    row.figures = figure_store.take_over(drawn, paths.out_dir(profile) / state.FIGURES, path.stem)
                 rows[path] = row
                 say(f"{path.stem}: {row.status} ({row.seconds:.0f} s)")
         except BaseException:
@@ -133,6 +111,7 @@ def _run_one(
     env = execute.environment(
         RECQ_FIGURES_DIR=str(work / "figures"),
         RECQ_OUT_DIR=str(out.parent),
+        RECQ_RESULTS_DIR=str(records.folder(profile)),
         RECQ_THREADS=str(threads),
         IPYTHONDIR=str(work / "ipython"),
     )
@@ -158,34 +137,5 @@ def _run_one(
 def _source(results: Path) -> str:
     try:
         return str(json.loads(results.read_text(encoding="utf-8"))["source"])
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         return "–"
-
-
-def report(rows: list[Row], profile: str) -> str:
-    """The end table: notebook, data source, seconds, peak memory, status; then what became of the figures."""
-    head = ("notebook", "data source", "seconds", "peak MB", "status")
-    body = [
-        (row.notebook, row.source, f"{row.seconds:.1f}", "–" if row.peak_mb is None else f"{row.peak_mb:.0f}", _cut(row.status))
-        for row in rows
-    ]
-    widths = [max(len(line[column]) for line in [head, *body]) for column in range(len(head))]
-    lines = [f"profile {profile}", _line(head, widths), "  ".join("-" * width for width in widths)]
-    lines += [_line(cells, widths) for cells in body]
-    bad = [row for row in rows if not row.good]
-    ran = [row for row in rows if row.status == OK]
-    published, kept = sum(len(row.figures) for row in ran), sum(len(row.kept) for row in ran)
-    lines.append("")
-    lines.append(f"{len(rows) - len(bad)} of {len(rows)} notebooks good, {published} figures published, {kept} kept from a higher profile")
-    for row in bad:
-        lines.append(f"{row.notebook}: see out/{profile}/{row.notebook}.ipynb and out/{profile}/logs/{row.notebook}.log")
-    return "\n".join(lines)
-
-
-def _cut(text: str, width: int = 100) -> str:
-    return text if len(text) <= width else text[: width - 1] + "…"
-
-
-def _line(cells: tuple[str, ...], widths: list[int]) -> str:
-    aligned = [cell.rjust(width) if column in (2, 3) else cell.ljust(width) for column, (cell, width) in enumerate(zip(cells, widths))]
-    return "  ".join(aligned).rstrip()

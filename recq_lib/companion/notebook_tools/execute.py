@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -16,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from recq_lib.companion.notebook_tools.records import copy_records
 from recq_lib.companion.notebook_tools.sources import read
 from recq_lib.io import paths
 
@@ -63,7 +62,7 @@ def private_folders() -> Iterator[tuple[Path, dict[str, str | None]]]:
     """
     with tempfile.TemporaryDirectory(prefix="recq-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
-        copy_records(paths.results_dir(), folder / "results")
+        copy_records(paths.results_dir(), folder / "results", lambda profile: profile != "smoke")
         yield (
             folder,
             {
@@ -78,23 +77,6 @@ def private_folders() -> Iterator[tuple[Path, dict[str, str | None]]]:
                 "RECQ_THREADS": "1",  # smoke data are too small to share, and one thread is the same on every machine
             },
         )
-
-
-def copy_records(source: Path, target: Path) -> None:
-    """Copy the run records below `source` that are not of the smoke profile, with their arrays."""
-    target.mkdir(parents=True, exist_ok=True)
-    for path in sorted(source.glob("records/*/*/*.json")):
-        try:
-            profile = json.loads(path.read_text(encoding="utf-8"))["spec"]["profile"]
-        except (ValueError, KeyError, TypeError):
-            profile = ""  # damaged: copied as it is, so that the reader of records complains
-        if profile == "smoke":
-            continue
-        for part in (path, path.with_suffix(".npz")):
-            if part.exists():
-                copy = target / part.relative_to(source)
-                copy.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(part, copy)
 
 
 def execute(

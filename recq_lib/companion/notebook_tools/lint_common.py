@@ -23,11 +23,15 @@ def tagged(notebook: NotebookNode, tag: str) -> list[int]:
     return [index for index, cell in enumerate(notebook.cells, start=1) if tag in tags(cell)]
 
 
+def without_magic(source: str) -> str:
+    """The source of a cell with its magic and shell lines blanked."""
+    return "\n".join("" if re.match(r"\s*[%!]", line) else line for line in source.splitlines())
+
+
 def python(source: str) -> ast.Module | None:
     """Syntax tree of a cell without its magic lines; None when it does not parse (ruff reports that)."""
-    lines = ["" if re.match(r"\s*[%!]", line) else line for line in source.splitlines()]
     try:
-        return ast.parse("\n".join(lines))
+        return ast.parse(without_magic(source))
     except SyntaxError:
         return None
 
@@ -35,10 +39,9 @@ def python(source: str) -> ast.Module | None:
 def without_strings(source: str) -> list[str]:
     """Lines of code with comments and string contents blanked, so that text in them is not mistaken for code."""
     lines = [list(line) for line in source.splitlines()]
-    plain = "\n".join("" if re.match(r"\s*[%!]", line) else line for line in source.splitlines())
     text_tokens = {tokenize.STRING, tokenize.COMMENT, getattr(tokenize, "FSTRING_MIDDLE", -1)}
     try:
-        tokens = list(tokenize.generate_tokens(io.StringIO(plain + "\n").readline))
+        tokens = list(tokenize.generate_tokens(io.StringIO(without_magic(source) + "\n").readline))
     except (tokenize.TokenError, SyntaxError):
         return source.splitlines()
     for token in tokens:

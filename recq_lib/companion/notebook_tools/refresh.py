@@ -6,7 +6,6 @@ import base64
 import hashlib
 import io
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,11 +16,11 @@ from nbformat import NotebookNode
 from PIL import Image
 
 from recq_lib.companion.environment import versions
+from recq_lib.companion.figure_store import write_text
 from recq_lib.companion.notebook_tools import freshness
 from recq_lib.companion.notebook_tools.execute import CELL_SECONDS, environment, error_of, execute, private_folders
 from recq_lib.companion.notebook_tools.sources import parameters, read
 from recq_lib.io import paths
-from recq_lib.runs.provenance import library_hash
 
 _CELL_NOISE = ("papermill", "execution", "collapsed", "ExecuteTime")
 
@@ -97,17 +96,14 @@ def refresh(path: Path) -> str:
         params = parameters(path)
         notebook.metadata["recq"] = {
             "profile": str(params.get("profile", "smoke")),
-            "lib_sha256": library_hash(),
-            "source_sha256": freshness.source_sha256(before),
+            **freshness.hashes(before),
             "params": params,
             "versions": versions(),
             "results": _results(folder / "out", path.stem),
         }
     tidy(notebook)
     nbformat.validate(notebook)
-    temporary = path.with_name(f".{path.name}.part")
-    nbformat.write(notebook, temporary)
-    os.replace(temporary, path)
+    write_text(path, nbformat.writes(notebook).rstrip("\n") + "\n")
     return ""
 
 

@@ -6,18 +6,31 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from recq_lib.companion import figure_store
 from recq_lib.companion.environment import versions
+from recq_lib.companion.figure_store import SUFFIXES, write_text
+from recq_lib.companion.notebook_tools.dependencies import companion_hash
+from recq_lib.companion.notebook_tools.end_table import Row
 from recq_lib.companion.notebook_tools.freshness import source_sha256
 from recq_lib.companion.notebook_tools.sources import read
 from recq_lib.io import paths
+from recq_lib.io.files import folder_lock
 from recq_lib.runs.provenance import library_hash
 
 FILE = "state.json"
+FIGURES = "figures"  # below out/<profile>/: what the last runs drew
 WRITTEN = ("records", "cache")  # inputs that the notebooks themselves add to
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A successful run: its inputs by name, and its line of the end table."""
+
+    inputs: dict[str, str]
+    row: Row
 
 
 def folder_signature(folder: Path | None, *, skip: Iterable[str] = ()) -> str:
@@ -33,15 +46,9 @@ def folder_signature(folder: Path | None, *, skip: Iterable[str] = ()) -> str:
 
 
 def surroundings() -> dict[str, str]:
-    """Inputs that all notebooks share: library, style sheet, package versions, records, data folder, cache."""
-    style = hashlib.sha256()
-    library = paths.project_root() / "recq_lib"
-    for path in sorted(library.rglob("*")):
-        if path.suffix in (".mplstyle", ".csv"):
-            style.update(path.name.encode() + path.read_bytes())
+    """Inputs that all notebooks share: library, package versions, records, data folder, cache."""
     return {
         "library": library_hash(),
-        "package data": style.hexdigest(),
         "versions": json.dumps(versions(), sort_keys=True),
         "records": folder_signature(paths.results_dir()),
         "data": folder_signature(paths.data_dir()),
@@ -52,32 +59,56 @@ def surroundings() -> dict[str, str]:
 
 def fingerprint(notebook: Path, params: Mapping[str, Any], shared: Mapping[str, str]) -> dict[str, str]:
     """All inputs of one notebook by name; `shared` comes from `surroundings()`."""
-    return dict(shared) | {"cells": source_sha256(read(notebook)), "parameters": json.dumps(dict(params), sort_keys=True)}
+    content = read(notebook)
+    own = {"cells": source_sha256(content), "companion": companion_hash(content), "parameters": json.dumps(dict(params), sort_keys=True)}
+    return dict(shared) | own
 
 
-def load(folder: Path) -> dict[str, dict[str, Any]]:
-    """Entries of the last runs in `out/<profile>/`; empty when there are none or the file is damaged (all is run again)."""
+def load(folder: Path) -> dict[str, Entry]:
+    """The last successful runs in `out/<profile>/` by notebook. One that is damaged or not of this version is left out: it runs again."""
     try:
-        entries = json.loads((folder / FILE).read_text(encoding="utf-8"))
+        stored = json.loads((folder / FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return entries if isinstance(entries, dict) else {}
+    entries = {name: _decode(name, value) for name, value in stored.items()} if isinstance(stored, dict) else {}
+    return {name: entry for name, entry in entries.items() if entry is not None}
 
 
-def save(folder: Path, entries: Mapping[str, dict[str, Any]]) -> None:
-    """Write the entries."""
-    figure_store.write_text(folder / FILE, json.dumps(entries, indent=1, sort_keys=True) + "\n")
+def update(folder: Path, notebooks: Iterable[str], entries: Mapping[str, Entry]) -> None:
+    """Replace what is known of the notebooks by `entries`; those without one are forgotten, all others stay as they are."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with folder_lock(folder):
+        gone = set(notebooks)
+        kept = {name: entry for name, entry in load(folder).items() if name not in gone} | dict(entries)
+        content = {name: asdict(entry) for name, entry in kept.items()}
+        write_text(folder / FILE, json.dumps(content, indent=1, sort_keys=True) + "\n")
 
 
-def changed(entry: Mapping[str, Any] | None, now: Mapping[str, str], folder: Path, name: str) -> list[str]:
+def _decode(name: str, value: object) -> Entry | None:
+    """The entry if each of its parts has the type it must have, else None."""
+    if not isinstance(value, dict) or value.keys() != {"inputs", "row"}:
+        return None
+    inputs, row = value["inputs"], value["row"]
+    if not isinstance(inputs, dict) or not isinstance(row, dict) or row.keys() != {part.name for part in fields(Row)}:
+        return None
+    strings = [*inputs.values(), row["notebook"], row["source"], row["status"]]
+    for part in ("figures", "published", "kept"):
+        if not isinstance(row[part], list):
+            return None
+        strings += row[part]
+    numbers = [row["seconds"], 0.0 if row["peak_mb"] is None else row["peak_mb"]]
+    good = all(isinstance(text, str) for text in strings) and all(type(number) in (int, float) for number in numbers)
+    return Entry(inputs, Row(**row)) if good and row["notebook"] == name else None
+
+
+def changed(entry: Entry | None, now: Mapping[str, str], folder: Path, name: str) -> list[str]:
     """Names of the inputs (or outputs) that differ from the last successful run; empty when it is up to date."""
     if entry is None:
         return ["first run"]
-    before = entry.get("inputs", {})
-    found = sorted(key for key in now.keys() | before.keys() if now.get(key) != before.get(key))
+    found = sorted(key for key in now.keys() | entry.inputs.keys() if now.get(key) != entry.inputs.get(key))
     if not (folder / f"{name}.ipynb").exists():
         found.append("executed copy")
-    figures = paths.figures_dir()
-    if any(not (figures / f"{key}.{suffix}").exists() for key in entry.get("figures", []) for suffix in figure_store.SUFFIXES):
+    figures = folder / FIGURES
+    if any(not (figures / f"{key}.{suffix}").exists() for key in entry.row.figures for suffix in SUFFIXES):
         found.append("figures")
     return found
