@@ -17,6 +17,18 @@ settings.register_profile("recq", deadline=None, derandomize=True)
 settings.load_profile("recq")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Workers of a parallel run take the tests in the order given, not the files with the most tests first."""
+    if hasattr(config.option, "loadscopereorder"):
+        config.option.loadscopereorder = False
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Slow tests come first, so that no worker starts a long one when the others are done."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def private_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Figures, executed copies, cache and checkpoints of the tests go to a temporary folder; bars are off."""

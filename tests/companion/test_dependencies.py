@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import shutil
 import subprocess
@@ -123,13 +124,18 @@ print(json.dumps(answer))
 """
 
 
+def import_statements(path: Path) -> list[ast.stmt]:
+    """Import statements of ours at the top level of a notebook's cells."""
+    sources = [cell.source for cell in read(path).cells if cell.cell_type == "code"]
+    lines = [line for source in sources for line in source.splitlines() if not line.startswith("%")]
+    statements = ast.parse("\n".join(lines)).body
+    return [node for node in statements if isinstance(node, (ast.Import, ast.ImportFrom)) and "recq_lib" in ast.unparse(node)]
+
+
 @pytest.fixture(scope="module")
 def imported() -> dict[str, list[str]]:
     """Companion modules that Python itself has loaded after the import lines of each notebook have run."""
-    lines = {}
-    for path in find():
-        source = "\n".join(cell.source for cell in read(path).cells if cell.cell_type == "code")
-        lines[path.stem] = [line for line in source.splitlines() if line.startswith(("from recq_lib", "import recq_lib"))]
+    lines = {path.stem: [ast.unparse(node) for node in import_statements(path)] for path in find()}
     done = subprocess.run(
         [sys.executable, "-c", _ASK], input=json.dumps(lines), capture_output=True, text=True, cwd=paths.project_root(), check=True
     )
