@@ -146,6 +146,7 @@ def test_recorded_finds_a_studys_records_in_plan_order(monkeypatch):
     assert profile == "smoke" and [(r.spec.method, r.spec.seed) for r in records] == [("lightgcn", 1), ("mostpop", 0), ("lightgcn", 0)]
 
 
+@pytest.mark.slow
 def test_parallel_study_gives_the_same_records(monkeypatch, tmp_path):
     plans = [p for p in studies.plans("baselines", "smoke") if p.method in ("mostpop", "itemknn")]
     wanted = {(p.method, p.config.seed) for p in plans}
