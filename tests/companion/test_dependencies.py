@@ -142,6 +142,7 @@ def imported() -> dict[str, list[str]]:
     return json.loads(done.stdout)
 
 
+@pytest.mark.slow
 def test_what_python_loads_is_found(imported: dict[str, list[str]]) -> None:
     """Reading imports finds at least what running them loads; more, because imports inside functions count too."""
     root = paths.project_root() / "recq_lib"
@@ -152,6 +153,7 @@ def test_what_python_loads_is_found(imported: dict[str, list[str]]) -> None:
         assert imported[path.stem], "a notebook that uses nothing of the companion shows that this test asks nothing"
 
 
+@pytest.mark.slow
 def test_a_title_makes_exactly_its_notebooks_stale(imported: dict[str, list[str]], tmp_path: Path) -> None:
     package = tmp_path / "recq_lib"
     shutil.copytree(paths.project_root() / "recq_lib", package, ignore=shutil.ignore_patterns("__pycache__"))

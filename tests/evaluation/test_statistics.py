@@ -101,6 +101,7 @@ class TestPairedTest:
         assert both.p_value < 0.001 and both.verdict() == "b better"
         assert statistics.paired_test(worse, better, test, alternative="less").verdict() == "b better"
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("test", statistics.TESTS)
     def test_false_alarms_under_no_difference(self, test):
         """At level 0.05, models of equal quality are called different in about 5 % of 400 studies."""

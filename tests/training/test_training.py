@@ -134,6 +134,7 @@ print(hashlib.sha256(trainer.model.table.weight.detach().numpy().tobytes()).hexd
 """
 
 
+@pytest.mark.slow
 def test_two_threads_repeat_bit_for_bit():
     """In processes of their own: the test run itself is limited to one thread. Batches repeat items many times over."""
     environment = {**os.environ, "OMP_NUM_THREADS": "2", "NUMBA_NUM_THREADS": "2", "PYTHONPATH": str(Path(__file__).parents[1])}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from recq_lib.companion.bench import clustering
 from recq_lib.companion.bench import run as bench
@@ -27,6 +28,7 @@ def test_contenders_are_compared_in_one_run():
     assert rows[0]["ratio"] == 1 and all(row["median"] > 0 for row in rows)
 
 
+@pytest.mark.slow
 def test_growth_reports_time_and_memory_of_each_size():
     rows = clustering.growth(clustering.growing(1000), 1, edges=(2000, 4000))
     assert [row["edges"] for row in rows] == [clustering.growing(2000).n_train, clustering.growing(4000).n_train]

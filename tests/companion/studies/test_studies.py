@@ -78,6 +78,7 @@ def test_the_ablation_compares_variants_at_one_size():
     assert sizes == {studies_sharing.SIZE}
 
 
+@pytest.mark.slow
 def test_a_teacher_is_trained_once_in_a_study(monkeypatch, tmp_path):
     from recq_lib.runs import run as runs
 
