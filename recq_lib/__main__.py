@@ -1,4 +1,4 @@
-"""`python -m recq_lib …`"""
+"""`python -m recq_lib …`, the same as `recq …`"""
 
 import sys
 

@@ -76,8 +76,10 @@ class TrainConfig:
         masks = self.mask_at_selection
         if isinstance(masks, str) or any(name not in ("train", "val", "test") for name in masks):
             raise ConfigError(f"mask_at_selection is {masks!r}, but must be a tuple of split names such as ('train',)")
+        if self.seed >= 2**63:
+            raise ConfigError(f"seed is {self.seed}, but must be below 2**63")
         metric, _, k = self.select_metric.partition("@")
-        if not k.isdigit() or metric not in ("recall", "recall_min", "precision", "ndcg", "ndcg_authors"):
+        if not (k.isascii() and k.isdigit()) or metric not in ("recall", "recall_min", "precision", "ndcg", "ndcg_authors"):
             raise ConfigError(f"select_metric is {self.select_metric!r}, but must be like 'recall@20'")
         object.__setattr__(self, "ks", tuple(sorted(set(self.ks))))
         object.__setattr__(self, "mask_at_selection", tuple(self.mask_at_selection))

@@ -40,6 +40,6 @@ def one_of(name: str, value: object, allowed: list[str] | tuple[str, ...]) -> st
     """Return `value` if it is one of `allowed`, else raise `ConfigError` with the closest name."""
     if value in allowed:
         return str(value)
-    close = difflib.get_close_matches(str(value), list(allowed), n=1, cutoff=0.5)
+    close = difflib.get_close_matches(str(value), list(allowed), n=1, cutoff=0.6)
     hint = f"; did you mean {close[0]!r}?" if close else ""
     raise ConfigError(f"{name} is {value!r}, but must be one of {', '.join(allowed)}{hint}")

@@ -1,63 +1,66 @@
-"""The command `compress`: parser and output; `compress.py` does the work."""
+"""`recq compress`: share embedding rows of a dataset or of the user's own table."""
 
 from __future__ import annotations
 
-import argparse
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import tyro
+
+from recq_lib.cli.flags import Method, NpzFile
+from recq_lib.data import load, load_csv
+from recq_lib.io.output import output_file, show
+from recq_lib.runs.compress import Compression, compress
+
+_OneSource = tyro.conf.create_mutex_group(required=True, title="source")
 
 
-def add_command(commands, json_flag) -> None:
-    """The sub-command `compress`."""
-    parser = commands.add_parser(
-        "compress", help="share embedding rows: rows per side, parameters, seconds; optionally the rows themselves"
-    )
-    parser.add_argument("method", metavar="METHOD", help="baco, graphhash, random-hash, …; a wrong name lists them all")
-    source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--dataset", help="a dataset of the catalogue; its train split is compressed")
-    source.add_argument("--csv", type=Path, metavar="FILE", help="your own table with a header line; all its rows are compressed")
-    parser.add_argument("--user", default="user", help="with --csv: column of user ids")
-    parser.add_argument("--item", default="item", help="with --csv: column of item ids")
-    parser.add_argument("--gamma", type=float, help="BACO's balance; without it γ is searched for the budget")
-    parser.add_argument(
-        "--budget", type=float, metavar="R", help="share of a full table (≤ 1) or number of parameters; default: GraphHash's"
-    )
-    parser.add_argument("--dim", type=int, default=64)
-    parser.add_argument("--seed", type=int, default=0, help="of hash functions")
-    parser.add_argument("--no-scu", action="store_true", help="BACO without second rows for users")
-    parser.add_argument("--output", type=Path, metavar="FILE.npz", help="write the rows of every user and item")
-    json_flag(parser)
-    parser.set_defaults(run=run)
+@dataclass(frozen=True)
+class Compress:
+    """Share embedding rows: rows per side, parameters, seconds; optionally the rows themselves."""
+
+    method: Method  # baco, graphhash, random-hash, …; a wrong name lists them all
+    dataset: Annotated[str | None, _OneSource] = None  # a dataset of the catalogue; its train split is compressed
+    csv: Annotated[Path | None, _OneSource] = None  # your own table with a header line (CSV, also gzipped, or Parquet); all its rows are compressed
+    user: str = "user"  # with --csv: column of user ids
+    item: str = "item"  # with --csv: column of item ids
+    rating: str | None = None  # with --csv: column of ratings, for --min-rating
+    min_rating: float | None = None  # with --csv: leave out rows below this rating
+    separator: str = ","  # with --csv: the character between fields
+    gamma: float | None = None  # BACO's balance; without it γ is searched for the budget
+    budget: float | None = None  # share of a full table (≤ 1) or number of parameters; default: GraphHash's
+    dim: int = 64  # numbers a row
+    seed: int = 0  # of hash functions
+    no_scu: bool = False  # BACO without second rows for users
+    output: NpzFile = None  # write the rows of every user and item
+    json: bool = False  # print JSON
+
+    def run(self) -> None:
+        target = output_file(self.output)
+        data, ids = self._read()
+        extra = {} if self.gamma is None else {"gamma": self.gamma}
+        extra |= {"scu": False} if self.no_scu else {}
+        found = compress(self.method, data, budget=self.budget, dim=self.dim, seed=self.seed, **extra)
+        if target is not None:
+            found.save(target, ids)
+        show(found.summary(), _told(found), as_json=self.json)
+
+    def _read(self):
+        """(data, ids of users and items in the user's file or None)"""
+        if self.csv is None:
+            return load(self.dataset), None
+        columns = {"rating": self.rating, "min_rating": self.min_rating, "separator": self.separator}
+        data = load_csv(self.csv, self.user, self.item, **columns, fractions=(1.0, 0.0, 0.0), duplicates="drop")
+        return data, (data.user_ids.astype(np.str_), data.item_ids.astype(np.str_))
 
 
-def run(options: argparse.Namespace) -> None:
-    """What the sub-command does."""
-    from recq_lib.cli.main import show
-    from recq_lib.runs.compress import compress
-
-    data, ids = _read(options)
-    extra = {} if options.gamma is None else {"gamma": options.gamma}
-    extra |= {"scu": False} if options.no_scu else {}
-    found = compress(options.method, data, budget=options.budget, dim=options.dim, seed=options.seed, **extra)
-    if options.output is not None:
-        found.save(options.output, ids)
+def _told(found: Compression) -> str:
     sizes, gamma = found.summary(), "" if found.gamma is None else f", γ = {found.gamma:.4g}"
-    show(
-        options,
-        sizes,
+    return (
         f"{found.method} on {found.dataset}{gamma}: {sizes['user_rows']:,} user rows and {sizes['item_rows']:,} item rows of {found.dim}, "
         f"{sizes['extra_indices']:,} further indices\n"
         f"{found.parameters:,} parameters, {found.ratio:.2%} of a full table; {found.table_bytes / 1e6:.2f} MB with all indices "
-        f"instead of {found.full_bytes / 1e6:.2f} MB; {found.seconds:.2f} s",
+        f"instead of {found.full_bytes / 1e6:.2f} MB; {found.seconds:.2f} s"
     )
-
-
-def _read(options: argparse.Namespace):
-    """(data, ids of users and items in the user's file or None)"""
-    import numpy as np
-
-    from recq_lib.data import load, load_csv
-
-    if options.csv is None:
-        return load(options.dataset), None
-    data = load_csv(options.csv, options.user, options.item, fractions=(1.0, 0.0, 0.0), duplicates="drop")
-    return data, (data.user_ids.astype(np.str_), data.item_ids.astype(np.str_))

@@ -19,25 +19,25 @@ from typing import BinaryIO
 from urllib.parse import urlsplit
 
 from recq_lib.data.catalogue import RemoteFile, verify_file
-from recq_lib.errors import ConfigError, DataError, DownloadError
+from recq_lib.errors import DataError, DownloadError
+from recq_lib.io.switches import switch
 
 CONNECT_TIMEOUT = 5.0  # seconds to reach a server; short, so that a machine without network is not held up
 READ_TIMEOUT = 30.0  # seconds without a single byte
 TOTAL_TIMEOUT = 1800.0  # seconds for one file: ends a server that trickles
 MAX_BYTES = 256 << 20  # of a file whose size is unknown, and of all members taken from one archive; the largest known is 14 MB
 _CHUNK = 1 << 14
-_FLAGS = {"0": False, "false": False, "no": False, "1": True, "true": True, "yes": True}
 _STALE = 24 * 3600.0  # seconds after which a temporary file of a killed process is removed
 
 
 def is_offline() -> bool:
     """True when `RECQ_OFFLINE` is 1, true or yes. Raises `ConfigError` for a value that is neither on nor off."""
-    return _flag("RECQ_OFFLINE") or False
+    return switch("RECQ_OFFLINE") or False
 
 
 def show_progress() -> bool:
     """`RECQ_PROGRESS=1` shows a bar, `0` hides it; unset, it is shown only on a terminal."""
-    wanted = _flag("RECQ_PROGRESS")
+    wanted = switch("RECQ_PROGRESS")
     return sys.stderr.isatty() if wanted is None else wanted
 
 
@@ -265,12 +265,3 @@ def _mismatch(error: DataError, part: Path) -> str:
 def _why(error: BaseException) -> str:
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return " ".join(text.split()) or type(error).__name__
-
-
-def _flag(variable: str) -> bool | None:
-    value = os.environ.get(variable)
-    if value is None or not value.strip():
-        return None
-    if value.strip().lower() not in _FLAGS:
-        raise ConfigError(f"{variable} is {value!r}, but must be 0 or 1; unset it or use 1 for on")
-    return _FLAGS[value.strip().lower()]

@@ -6,23 +6,20 @@ A kernel's output is never a terminal, so one environment variable decides. `REC
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
-from recq_lib.errors import ConfigError
+from recq_lib.io.switches import switch
 
 Item = TypeVar("Item")
 
 
 def interactive() -> bool:
-    """True when bars are wanted; reads `RECQ_PROGRESS` at each call. `ConfigError` for a value other than 0 or 1."""
-    value = os.environ.get("RECQ_PROGRESS", "")
-    if value not in ("", "0", "1"):
-        raise ConfigError(f"RECQ_PROGRESS is {value!r}, but must be 0 (no bars) or 1 (bars)")
-    if value:
-        return value == "1"
+    """True when bars are wanted; reads `RECQ_PROGRESS` at each call. `ConfigError` for a value that is neither on nor off."""
+    wanted = switch("RECQ_PROGRESS")
+    if wanted is not None:
+        return wanted
     return sys.stderr.isatty() or _in_kernel()
 
 

@@ -30,7 +30,7 @@ def collect(device: str, threads: int | None = None) -> dict[str, object]:
     """
     import torch
 
-    commit, dirty = _git_state(paths.project_root())
+    commit, dirty = _git_state(paths.checkout())
     return {
         "commit": commit,
         "dirty": dirty,
@@ -118,9 +118,9 @@ def _device_name(device: str) -> str:
     return model.group(1).strip() if model else platform.machine()
 
 
-def _git_state(root: Path) -> tuple[str, bool | None]:
+def _git_state(root: Path | None) -> tuple[str, bool | None]:
     """(commit or "uncommitted", library differs from it). Only a repository whose top folder is `root` counts: not one around it."""
-    top = _git(root, "rev-parse", "--show-toplevel")
+    top = None if root is None else _git(root, "rev-parse", "--show-toplevel")
     if top is None or Path(top).resolve() != root.resolve():
         return "uncommitted", None
     # neither records added by the run itself nor the companion make the code dirty

@@ -1,13 +1,28 @@
+"""Every command in this process: its answer, its status, and one line for whatever goes wrong."""
+
+from __future__ import annotations
+
 import dataclasses
+import io
 import json
+import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+import torch
 
+from recq_lib import __version__
 from recq_lib.cli import main as cli
+from recq_lib.cli import train
+from recq_lib.config import PROTOCOLS, TrainConfig, protocol
 from recq_lib.errors import ConfigError
 from recq_lib.io import paths
+from recq_lib.runs import run as runs
+from recq_lib.runs import store as results
+
+TINY = ("--dataset", "synthetic-tiny", "--profile", "smoke", "--epochs", "2", "--dim", "4", "--layers", "1")
 
 
 @pytest.fixture(autouse=True)
@@ -23,18 +38,68 @@ def run(capsys, *arguments):
     return code, captured.out, captured.err
 
 
-def test_train_prints_json_and_records(capsys):
-    arguments = ["train", "lightgcn", "--dataset", "synthetic-tiny", "--profile", "smoke", "--epochs", "2", "--dim", "4", "--layers", "1"]
-    code, out, _ = run(capsys, *arguments, "--set", "ks=5,10", "--set", "select_metric=recall@5", "--set", "patience=0", "--json")
-    answer = json.loads(out)
-    assert code == 0 and 0 <= answer["metrics"]["recall@10"] <= 1
-    assert len(list((paths.results_dir() / "records").rglob(f"{answer['key']}.json"))) == 1
+def wrong_usage(capsys, *arguments):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(list(arguments))
+    assert ended.value.code == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    return captured.err
 
 
-def test_train_without_saving_leaves_nothing(capsys):
-    code, out, _ = run(capsys, "train", "mostpop", "--dataset", "synthetic-tiny", "--set", "ks=5", "--no-save")
-    assert code == 0 and "recall@5" in out
-    assert not paths.results_dir().exists()
+# ---- commands in general ----------------------------------------------------------------------------------------------------
+
+
+def test_help_lists_every_command_and_loads_nothing():
+    code = "import sys; from recq_lib.cli.main import main; status = main(['--help']); heavy = {'torch', 'numpy', 'tyro', 'numba'}"
+    done = subprocess.run([sys.executable, "-c", f"{code}; print(heavy & set(sys.modules)); sys.exit(status)"], **_CAPTURED)
+    assert done.returncode == 0 and done.stdout.splitlines()[-1] == "set()"
+    assert all(f"  {name} " in done.stdout and entry.text in done.stdout for name, entry in cli.COMMANDS.items())
+
+
+_CAPTURED = {"capture_output": True, "text": True, "timeout": 60, "check": False}
+
+
+@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_every_command_explains_itself(name, capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main([*name.split(), "--help"])
+    assert ended.value.code == 0 and "usage: " in capsys.readouterr().out
+
+
+def test_library_commands_need_nothing_of_the_companion():
+    modules = {entry.target.partition(":")[0] for entry in cli.COMMANDS.values()} - {"recq_lib.companion.commands"}
+    code = f"import sys, importlib; [importlib.import_module(m) for m in {sorted(modules)}]"
+    done = subprocess.run([sys.executable, "-c", f"{code}; print([m for m in sys.modules if 'companion' in m])"], **_CAPTURED)
+    assert len(modules) == 3 and done.stdout.strip() == "[]", done.stderr
+
+
+def test_version(capsys):
+    assert run(capsys, "--version") == (0, f"recq {__version__}\n", "")
+
+
+@pytest.mark.parametrize(("arguments", "text"), [([], ""), (["dat"], "no command 'dat'"), (["data", "lis"], "no command 'data lis'")])
+def test_no_such_command_is_wrong_usage(capsys, arguments, text):
+    code, out, err = run(capsys, *arguments)
+    assert code == 2 and out == "" and "usage: recq COMMAND" in err and text in err
+
+
+def test_usage_errors_exit_with_two():
+    done = subprocess.run([sys.executable, "-m", "recq_lib", "train"], **_CAPTURED)
+    assert done.returncode == 2 and "recq train" in done.stderr and "METHOD" in done.stderr and "--help" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["train", "lightgcn", "--dataset", "synthetic-tiny", "--lr", "fast"], "--lr"),
+        (["train", "lightgcn", "--dataset", "synthetic-tiny", "--fast"], "--fast"),
+        (["compress", "baco"], "--csv"),
+        (["compress", "baco", "--dataset", "synthetic-tiny", "--csv", "a.csv"], "--csv"),
+    ],
+)
+def test_wrong_flags_are_wrong_usage(capsys, arguments, text):
+    assert text in wrong_usage(capsys, *arguments)
 
 
 @pytest.mark.parametrize(
@@ -42,12 +107,20 @@ def test_train_without_saving_leaves_nothing(capsys):
     [
         (["train", "lightgnc", "--dataset", "synthetic-tiny"], "did you mean 'lightgcn'"),
         (["train", "lightgcn", "--dataset", "gowala"], "did you mean 'gowalla'"),
+        (["train", "lightgcn", "--dataset", "synthetic-tiny", "--protocol", "bacco"], "did you mean 'baco'"),
         (["train", "lightgcn", "--dataset", "synthetic-tiny", "--set", "lr=fast"], "lr is 'fast', but must be of type float"),
         (["train", "lightgcn", "--dataset", "synthetic-tiny", "--set", "lr"], "must be NAME=VALUE"),
         (["train", "lightgcn", "--dataset", "synthetic-tiny", "--set", "rate=1"], "hyper-parameter is 'rate'"),
+        (["train", "lightgcn", "--dataset", "synthetic-tiny", "--set", "options=x"], "hyper-parameter is 'options'"),
+        (["train", "lightgcn", "--dataset", "synthetic-tiny", "--select-metric", "recall@²"], "select_metric is 'recall@²'"),
+        (["train", "lightgcn", "--dataset", "synthetic-tiny", "--lr", "-1"], "lr is -1.0, but must be positive"),
+        (["train", "lightgcn", "--dataset", "synthetic-tiny", "--seed", str(2**70)], f"seed is {2**70}, but must be below 2**63"),
         (["train", "lightgcn", "--dataset", "synthetic-tiny", "--profile", "fast"], "profile is 'fast'"),
+        (["train", "lightgcn", *TINY, "--device", "banana"], "device is 'banana', which PyTorch does not know; choose cpu"),
         (["train", "mostpop", "--dataset", "synthetic-tiny", "--set", "ks=100000"], "K is 100000"),
         (["study", "nothing"], "study is 'nothing'"),
+        (["study", "depth", "--profile", "smoke", "--dataset", "nope"], "is 'nope', but must be one of synthetic-smoke"),
+        (["study", "depth", "--profile", "smoke", "--device", "banana"], "device is 'banana'"),
         (["data", "stats", "nothing"], "dataset is 'nothing'"),
     ],
 )
@@ -55,6 +128,105 @@ def test_errors_are_one_line_and_exit_code_one(capsys, arguments, text):
     code, out, err = run(capsys, *arguments)
     assert code == 1 and out == ""
     assert err.startswith("error: ") and err.count("\n") == 1 and text in err
+    assert not (paths.results_dir().exists() or paths.checkpoints_dir().exists())
+
+
+def test_nothing_is_suggested_for_a_name_like_no_other(capsys):
+    code, _, err = run(capsys, "train", "nope", "--dataset", "synthetic-tiny")
+    assert code == 1 and "method is 'nope'" in err and "did you mean" not in err
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has CUDA")
+def test_cuda_is_refused_where_there_is_none(capsys):
+    code, _, err = run(capsys, "train", "lightgcn", *TINY, "--device", "cuda")
+    assert code == 1 and err.startswith("error: device is 'cuda', which cannot be used here") and err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (PermissionError(13, "Permission denied", "/there"), "error: /there: Permission denied; "),
+        (OSError(28, "No space left on device", "/there"), "error: /there: No space left on device; "),
+        (MemoryError("Unable to allocate 3 TiB"), "not enough memory"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"), "not enough memory"),
+    ],
+)
+def test_troubles_of_the_machine_are_one_line(capsys, monkeypatch, error, text):
+    def fails(*_, **__):
+        raise error
+
+    monkeypatch.setattr(runs, "run", fails)
+    code, out, err = run(capsys, "train", "lightgcn", *TINY)
+    assert code == 1 and out == "" and text in err and err.count("\n") == 1
+
+
+def test_an_error_of_the_program_is_not_hidden(monkeypatch):
+    def fails(*_, **__):
+        raise RuntimeError("shapes differ")
+
+    monkeypatch.setattr(runs, "run", fails)
+    with pytest.raises(RuntimeError, match="shapes differ"):
+        cli.main(["train", "lightgcn", *TINY])
+
+
+def test_interruption_is_said_in_a_line(capsys, monkeypatch):
+    def stopped(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(runs, "run", stopped)
+    code, _, err = run(capsys, "train", "lightgcn", *TINY)
+    assert code == 130 and err.strip() == "interrupted; what was saved before is kept"
+
+
+def test_terminal_without_greek_letters(monkeypatch):
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="ascii", write_through=True))
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["compress", "--help"])  # it has a γ
+    assert ended.value.code == 0 and b"without it ? is" in written.getvalue()
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
+def test_output_that_cannot_be_written():
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([sys.executable, "-m", "recq_lib", "--help"], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+    assert done.returncode == 1 and done.stderr.count("\n") == 1 and "No space left" in done.stderr
+
+
+# ---- train ------------------------------------------------------------------------------------------------------------------
+
+
+def test_train_prints_json_and_records(capsys):
+    arguments = ["train", "lightgcn", "--dataset", "synthetic-tiny", "--profile", "smoke", "--epochs", "2", "--dim", "4", "--layers", "1"]
+    code, out, _ = run(capsys, *arguments, "--set", "ks=5,10", "--set", "select_metric=recall@5", "--set", "patience=0", "--json")
+    answer = json.loads(out)
+    assert code == 0 and 0 <= answer["metrics"]["recall@10"] <= 1
+    assert set(answer) == {"key", "method", "dataset", "seed", "source", "metrics", "bytes", "timings"}
+    assert len(list((paths.results_dir() / "records").rglob(f"{answer['key']}.json"))) == 1
+
+
+def test_flag_and_set_are_the_same_run(capsys):
+    short = ("train", "lightgcn", "--dataset", "synthetic-tiny", "--profile", "smoke", "--epochs", "1", "--json")
+    _, first, _ = run(capsys, *short, "--n-layers", "1", "--ks", "5", "10", "--l2", "0.01", "--select-metric", "recall@5")
+    options = (f"--set={setting}" for setting in ("n_layers=1", "ks=5,10", "l2=0.01", "select_metric=recall@5"))
+    _, second, _ = run(capsys, *short, *options)
+    assert json.loads(first) == json.loads(second)  # timings too: the second was looked up
+
+
+def test_train_without_saving_leaves_nothing(capsys):
+    code, out, _ = run(capsys, "train", "mostpop", "--dataset", "synthetic-tiny", "--set", "ks=5", "--no-save")
+    assert code == 0 and "recall@5" in out and "bytes: " in out
+    assert not paths.results_dir().exists()
+
+
+def test_log_has_a_line_for_each_evaluation(capsys, monkeypatch):
+    monkeypatch.delenv("RECQ_PROGRESS")
+    arguments = ("--ks", "5", "--select-metric", "recall@5", "--eval-every", "2", "--patience", "0", "--epochs", "3", "--no-save")
+    _, _, err = run(capsys, "train", "mf", "--dataset", "synthetic-tiny", *arguments)
+    lines = err.splitlines()
+    assert [line.split()[1] for line in lines if line.startswith("epoch ")] == ["0", "2"]
+    monkeypatch.setenv("RECQ_PROGRESS", "0")
+    assert "epoch" not in run(capsys, "train", "mf", "--dataset", "synthetic-tiny", *arguments)[2]
 
 
 def test_missing_dataset_names_the_file_to_place(capsys, monkeypatch, tmp_path):
@@ -64,51 +236,81 @@ def test_missing_dataset_names_the_file_to_place(capsys, monkeypatch, tmp_path):
     assert code == 1 and "gowalla" in err and "train.txt" in err and err.count("\n") == 1
 
 
-def test_recorded_run_is_shown_beside_the_published_number(capsys, monkeypatch):
-    from recq_lib.config import protocol
-    from recq_lib.runs import run as runs
-    from recq_lib.runs import store as results
+def test_options_become_the_configuration():
+    arguments = ["lightgcn", "--dataset", "beauty", "--seed", "3", "--lr", "0.01"]
+    config = train.Train.parse([*arguments, "--set", "ks=10,50", "--set", "mask_at_selection=train,val"]).resolved()
+    assert (config.sampling, config.seed, config.lr, config.ks) == ("per_interaction", 3, 0.01, (10, 50))
+    assert config.mask_at_selection == ("train", "val")
+    with pytest.raises(ConfigError, match="ks is 'ten'"):
+        train.converted("ks", tuple[int, ...], "ten")
 
-    options = ["train", "lightgcn", "--dataset", "synthetic", "--epochs", "1", "--dim", "4", "--json", "--no-save"]
-    code, out, _ = run(capsys, *options)
-    assert code == 0 and json.loads(out)["published"] == {}  # another setting than the paper's
 
+@pytest.mark.parametrize("name", PROTOCOLS)
+def test_without_flags_the_configuration_is_the_protocol(name):
+    assert train.Train.parse(["lightgcn", "--dataset", "gowalla", "--protocol", name]).resolved() == PROTOCOLS[name]
+
+
+def test_protocol_of_a_dataset():
+    assert train.Train.parse(["baco", "--dataset", "beauty"]).resolved() == PROTOCOLS["baco"]
+    assert train.Train.parse(["baco", "--dataset", "gowalla"]).resolved() == PROTOCOLS["lightgcn"]
+
+
+def test_every_setting_is_a_flag():
+    given = {
+        "dim": 8, "n_layers": 1, "readout": "last", "init_std": 0.5, "lr": 0.25, "batch_size": 7, "l2": 0.125, "weight_decay": 2.0,
+        "sampling": "per_user", "negatives": "uniform", "epochs": 9, "eval_every": 3, "patience": 2, "select_metric": "ndcg@5",
+        "select_on": "test", "mask_at_selection": ("train", "val"), "ks": (5, 6), "seed": 4,
+    }  # fmt: skip
+    assert set(given) == {field.name for field in dataclasses.fields(TrainConfig)} - {"options"}
+    flags = [part for name, value in given.items() for part in (f"--{name.replace('_', '-')}", *_words(value))]
+    assert train.Train.parse(["lightgcn", "--dataset", "gowalla", *flags]).resolved() == TrainConfig(**given)
+
+
+def _words(value):
+    return map(str, value) if isinstance(value, tuple) else [str(value)]
+
+
+def test_options_of_a_method(capsys):
+    code, _, err = run(capsys, "train", "ptq-sign", "--dataset", "synthetic-tiny", "--set", "teacher_epochs=many")
+    assert code == 1 and "teacher_epochs is 'many', but must be of type int" in err
+    parsed = train.Train.parse(["ptq-sign", "--dataset", "gowalla", "--set", "teacher_epochs=5"]).resolved()
+    assert parsed == dataclasses.replace(PROTOCOLS["lightgcn"], options={"teacher_epochs": 5})
+
+
+# ---- report -----------------------------------------------------------------------------------------------------------------
+
+
+def test_report_sets_recorded_runs_beside_published_numbers(capsys):
     plan = runs.Plan("lightgcn", "synthetic", "paper", protocol("lightgcn", epochs=1, dim=4))
     record = runs.execute(plan, resume=False)
+    results.save(record)  # another setting than the paper's
     spec = dataclasses.replace(record.spec, dataset="beauty", params=protocol("baco").params())
-    monkeypatch.setattr(runs, "run", lambda *_, **__: dataclasses.replace(record, spec=spec))
-    code, out, _ = run(capsys, "train", "lightgcn", "--dataset", "beauty", "--json")
-    assert code == 0 and json.loads(out)["published"] == {
+    results.save(dataclasses.replace(record, spec=spec))
+
+    code, out, _ = run(capsys, "report", "--dataset", "beauty", "--method", "lightgcn", "--json")
+    rows = json.loads(out)
+    assert code == 0 and {row["metric"]: row["published"] for row in rows} == {
         "recall_min@10": 7.619,
         "ndcg@10": 4.814,
         "recall_min@50": 16.343,
         "ndcg@50": 6.998,
     }
-    assert not results.find()
+    assert {row["dataset"] for row in rows} == {"beauty"} and not any(row["differs"] for row in rows)
+    _, out, _ = run(capsys, "report", "--json")
+    others = [row for row in json.loads(out) if row["dataset"] != "beauty"]
+    assert others and all(row["published"] is None and "dim=4" in row["differs"] for row in others)
+    code, out, err = run(capsys, "report", "--dataset", "beuty")
+    assert code == 1 and out == "" and "recorded dataset is 'beuty'" in err and "did you mean 'beauty'" in err
 
 
-def test_options_become_the_configuration():
-    options = cli._parser().parse_args(
-        [
-            "train",
-            "lightgcn",
-            "--dataset",
-            "beauty",
-            "--seed",
-            "3",
-            "--lr",
-            "0.01",
-            "--set",
-            "ks=10,50",
-            "--set",
-            "mask_at_selection=train,val",
-        ]
-    )
-    config = cli.config_from(options)
-    assert (config.sampling, config.seed, config.lr, config.ks) == ("per_interaction", 3, 0.01, (10, 50))
-    assert config.mask_at_selection == ("train", "val")
-    with pytest.raises(ConfigError, match="ks is 'ten'"):
-        cli._typed("ks", "ten")
+def test_report_without_records(capsys):
+    code, out, _ = run(capsys, "report", "--json")
+    assert code == 0 and json.loads(out) == []
+    code, out, _ = run(capsys, "report", "--method", "baco")
+    assert code == 0 and out.strip() == "no records yet; run a study first"
+
+
+# ---- data, compress, bench, notebooks ---------------------------------------------------------------------------------------
 
 
 def test_data_commands(capsys):
@@ -117,10 +319,48 @@ def test_data_commands(capsys):
     code, out, _ = run(capsys, "data", "stats", "synthetic-tiny", "--json")
     stats = json.loads(out)
     assert code == 0 and stats["train"] > 0 and stats["source"] == "synthetic"
-    code, out, _ = run(capsys, "report", "--json")
-    assert code == 0 and json.loads(out) == []
 
 
-def test_usage_errors_exit_with_two():
-    done = subprocess.run([sys.executable, "-m", "recq_lib", "train"], capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 2 and "usage" in done.stderr
+def test_data_list_shows_the_terms(capsys):
+    _, out, _ = run(capsys, "data", "list")
+    listed = dict(zip(out.splitlines()[::2], out.splitlines()[1::2], strict=True))
+    (terms,) = (terms for card, terms in listed.items() if card.startswith("ml1m "))
+    assert "no commercial use without permission" in terms
+    assert all("terms: " in terms and len(terms) > 30 for terms in listed.values())
+
+
+def test_compress_writes_the_rows(capsys, tmp_path):
+    arguments = ("compress", "random-hash", "--dataset", "synthetic-tiny", "--budget", "0.5")
+    code, out, _ = run(capsys, *arguments, "--output", str(tmp_path / "rows.npz"), "--json")
+    answer = json.loads(out)
+    with np.load(tmp_path / "rows.npz") as rows:
+        assert list(rows["sizes"]) == [answer["user_rows"], answer["item_rows"]]
+    assert code == 0 and answer["ratio"] == pytest.approx(0.5, abs=0.05)
+
+
+def test_compress_of_a_csv_without_second_rows(capsys, tmp_path):
+    (tmp_path / "own.csv").write_text("customer,sku\n" + "".join(f"c{u},s{(u * k) % 7}\n" for u in range(9) for k in (1, 2, 3)))
+    arguments = ("compress", "baco", "--csv", str(tmp_path / "own.csv"), "--user", "customer", "--item", "sku", "--gamma", "1")
+    code, out, _ = run(capsys, *arguments, "--no-scu", "--json")
+    assert code == 0 and json.loads(out)["extra_indices"] == 0 and json.loads(out)["gamma"] == 1
+
+
+@pytest.mark.parametrize(("output", "text"), [("nodir/x.npz", "does not exist"), (".", "is a folder"), ("", "is a folder")])
+@pytest.mark.parametrize("command", [("compress", "sbc", "--dataset", "gowalla"), ("bench", "--dataset", "gowalla")])
+def test_output_is_refused_before_the_work(capsys, monkeypatch, tmp_path, command, output, text):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("RECQ_DATA_DIR", raising=False)  # were it looked for, the dataset would be missed first
+    monkeypatch.setenv("RECQ_CACHE_DIR", str(tmp_path / "cache"))
+    code, out, err = run(capsys, *command, "--output", output)
+    assert code == 1 and out == "" and err.startswith("error: output is ") and text in err and err.count("\n") == 1
+
+
+def test_notebooks_passes_its_arguments_to_the_runner(capsys):
+    code, _, err = run(capsys, "notebooks", "run", "--only", "99")
+    assert code == 2 and "notebook '99' is not there" in err
+
+
+def test_missing_extra_is_named(capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "recq_lib.companion.runner", None)
+    code, _, err = run(capsys, "notebooks", "lint")
+    assert code == 1 and "run: pip install 'recq[notebooks]'" in err and err.count("\n") == 1

@@ -173,8 +173,8 @@ class TestProgress:
         assert list(progress(range(2), label="epoch")) == [0, 1]
         captured = capsys.readouterr()
         assert "epoch" in captured.err and captured.out == ""
-        monkeypatch.setenv("RECQ_PROGRESS", "yes")
-        with pytest.raises(ConfigError, match="RECQ_PROGRESS is 'yes'"):
+        monkeypatch.setenv("RECQ_PROGRESS", "maybe")
+        with pytest.raises(ConfigError, match="RECQ_PROGRESS is 'maybe'"):
             interactive()
 
     def test_unset_means_terminal(self, monkeypatch: pytest.MonkeyPatch) -> None:

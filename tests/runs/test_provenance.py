@@ -33,7 +33,7 @@ def git(folder: Path, *arguments: str) -> str:
 def project(tmp_path, monkeypatch) -> Path:
     (tmp_path / "recq_lib").mkdir()
     (tmp_path / "recq_lib" / "a.py").write_text("x = 1\n")
-    monkeypatch.setattr(paths, "project_root", lambda: tmp_path)
+    monkeypatch.setattr(paths, "checkout", lambda: tmp_path)
     return tmp_path
 
 
@@ -103,7 +103,9 @@ class TestGit:
         git(project, "init", "-q")
         git(project, "add", ".")
         git(project, "commit", "-q", "-m", "first")
-        monkeypatch.setattr(paths, "project_root", lambda: project / "recq_lib")
+        monkeypatch.setattr(paths, "checkout", lambda: project / "recq_lib")
+        assert provenance.collect("cpu")["commit"] == "uncommitted"
+        monkeypatch.setattr(paths, "checkout", lambda: None)  # an installed library
         assert provenance.collect("cpu")["commit"] == "uncommitted"
 
 

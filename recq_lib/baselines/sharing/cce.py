@@ -25,6 +25,7 @@ from torch import nn
 from recq_lib.config import TrainConfig
 from recq_lib.data.interactions import Interactions
 from recq_lib.errors import ConfigError
+from recq_lib.io.optional import optional
 from recq_lib.parts.building import on_rows
 from recq_lib.parts.method import Method
 from recq_lib.parts.model import Recommender
@@ -54,7 +55,7 @@ class CCETable(Table):
     weight [2·R_u + 2·R_i, d] : T0 and T1 of the users, then T0 and T1 of the items
     h0, h1 [n_nodes, c] int64 buffers : rows in the side's T0 and T1, saved with the parameters
 
-    Raises `ConfigError` for sizes that break a rule above.
+    Raises `ConfigError` for sizes that break a rule above, and when scikit-learn is missing.
     """
 
     def __init__(
@@ -83,6 +84,7 @@ class CCETable(Table):
         for side, given, (n, rows) in zip(("user", "item"), (n_user_rows, n_item_rows), self.sizes, strict=True):
             if not 1 <= rows <= n:
                 raise ConfigError(f"n_{side}_rows is {given}, half of it for each codebook; give 2 to {2 * n} for {n} nodes")
+        optional("sklearn", "baselines", "CCE")  # now, not when the first epoch is over
         self.chunks, self.std, self.redo, self.iterations, self.seed = chunks, std, redo, iterations, seed
         generator = generator or torch.Generator().manual_seed(seed)
         self.weight = nn.Parameter(_start((2 * sum(rows for _, rows in self.sizes), dim), std, generator))

@@ -16,6 +16,7 @@ from recq_lib.baselines.sharing.propagated import total_size
 from recq_lib.config import TrainConfig
 from recq_lib.data.interactions import Interactions
 from recq_lib.errors import ConfigError
+from recq_lib.io.optional import optional
 from recq_lib.kernels.coclustering import reassign
 from recq_lib.parts.building import sharing_method
 from recq_lib.sharing.grouping import SEED, Grouping, Stopwatch, degrees, exactly_one, number, sharing_of, whole
@@ -68,6 +69,7 @@ def sbc(
 
 
 def _spectral(method, clusters, data, n_clusters, rows, seed, tolerance) -> Grouping:
+    optional("sklearn", "baselines", method)
     from threadpoolctl import threadpool_limits
 
     exactly_one(n_clusters=n_clusters, rows=rows)

@@ -19,7 +19,7 @@ import scipy.sparse as sp
 from recq_lib.baselines.sharing.hashing import universal_hash
 from recq_lib.config import TrainConfig
 from recq_lib.data.interactions import Interactions
-from recq_lib.errors import ConfigError
+from recq_lib.io.optional import optional
 from recq_lib.parts.building import sharing_method
 from recq_lib.sharing.grouping import SEED, Grouping, Stopwatch, degrees, number, sharing_of, whole
 from recq_lib.sharing.louvain import CLUSTER_OPTIONS, RESOLUTION, SIZE_OPTIONS, louvain, rows_of
@@ -74,12 +74,9 @@ def infomap(data: Interactions, *, seed: int = SEED, trials: int = 1) -> Groupin
     The package `infomap` on the bipartite network, two levels; the best of `trials`. The number of communities follows from the
     graph, it cannot be set. Raises `ConfigError` if the package is missing.
     """
-    try:
-        from infomap import Infomap
-    except ImportError as error:
-        raise ConfigError("infomap needs the package infomap, which is not installed; run: pip install infomap") from error
+    package = optional("infomap", "baselines", "infomap")
     seed, trials, watch, _ = whole("seed", seed, 1, 2**31 - 1), whole("trials", trials, 1), Stopwatch(), degrees(data)
-    network = Infomap(seed=seed, num_trials=trials, two_level=True, silent=True)
+    network = package.Infomap(seed=seed, num_trials=trials, two_level=True, silent=True)
     network.bipartite_start_id = data.n_users
     users, items = data.pairs("train")
     network.add_links(np.column_stack([users, items.astype(np.int64) + data.n_users]))

@@ -28,6 +28,7 @@ from recq_lib.data.interactions import Interactions
 from recq_lib.errors import ConfigError
 from recq_lib.graph.adjacency import Graph
 from recq_lib.graph.propagation import propagate
+from recq_lib.io.optional import optional
 from recq_lib.parts.building import on_rows
 from recq_lib.parts.method import Method
 from recq_lib.parts.model import Recommender
@@ -79,10 +80,7 @@ def _metis(data: Interactions, n_parts: int, seed: int) -> np.ndarray:
     """Part of every node [n_nodes] int64, edges unweighted (as the authors' call)."""
     if n_parts == 1:
         return np.zeros(data.n_nodes, np.int64)
-    try:
-        import pymetis
-    except ImportError as error:
-        raise ConfigError("LEGCF starts from a METIS partition, but the package pymetis is missing; pip install pymetis") from error
+    pymetis = optional("pymetis", "baselines", "LEGCF's METIS partition")
     graph = Graph.from_interactions(data)
     adjacency = pymetis.CSRAdjacency(graph.indptr.astype(np.int32), graph.indices)
     _, parts = pymetis.part_graph(n_parts, adjacency, options=pymetis.Options(seed=seed))

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from recq_lib.config import TrainConfig
 from recq_lib.data.interactions import Interactions
 from recq_lib.graph.adjacency import Graph
+from recq_lib.io.optional import optional
 from recq_lib.sharing.sharing import Sharing
 
 
@@ -78,11 +79,9 @@ def csr_product(graph: Graph):
 
 def pyg_product(data: Interactions):
     """PyTorch Geometric's `LGConv` on an edge index."""
-    from torch_geometric.nn import LGConv
-
     users, items = (torch.from_numpy(side.astype(np.int64)) for side in data.pairs("train"))
     edges = torch.stack([torch.cat([users, items + data.n_users]), torch.cat([items + data.n_users, users])])
-    convolution = LGConv()
+    convolution = optional("torch_geometric.nn", "notebooks", "the benchmark beside PyTorch Geometric").LGConv()
     return lambda x: convolution(x, edges)
 
 

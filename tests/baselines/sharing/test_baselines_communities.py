@@ -169,7 +169,7 @@ def test_double_graph_hash_is_a_hash_beside_the_community():
 
 def test_infomap_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "infomap", None)
-    with pytest.raises(ConfigError, match="pip install infomap"):
+    with pytest.raises(ConfigError, match=r"infomap needs the package infomap, .* pip install 'recq\[baselines\]'"):
         infomap(SMALL)
 
 

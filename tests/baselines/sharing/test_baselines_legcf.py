@@ -124,7 +124,7 @@ def test_one_row_needs_no_metis(data, monkeypatch):
     monkeypatch.setitem(sys.modules, "pymetis", None)
     rows, weights = metis_assignment(data, 1, composition=1)
     assert (rows == 0).all() and (weights == 1).all()
-    with pytest.raises(ConfigError, match="pip install pymetis"):
+    with pytest.raises(ConfigError, match=r"needs the package pymetis, .* pip install 'recq\[baselines\]'"):
         metis_assignment(data, 2)
 
 
