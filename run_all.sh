@@ -177,7 +177,7 @@ make_venv() {
         wanted=$(stamp "$py")
     fi
     rm -f "$venv/.recq-stamp"
-    if ! { install_torch && echo "installing the other packages ..." && "$py" -m pip install --quiet -c "$root/constraints.txt" -e "$root"; }; then
+    if ! { install_torch && echo "installing the other packages ..." && "$py" -m pip install --quiet -c "$root/constraints.txt" -e "$root[all]"; }; then
         if holds_packages "$py"; then
             echo "warning: pip failed, but .venv holds usable versions of every package; going on with them" >&2
             return

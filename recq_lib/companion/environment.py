@@ -6,25 +6,33 @@ package that may be missing.
 
 from __future__ import annotations
 
+import re
 import sys
 import tomllib
 from importlib import metadata
 from pathlib import Path
 
-from recq_lib.io.paths import project_root
-from recq_lib.runs.provenance import package_versions
-
+EXTRAS = ("notebooks", "baselines", "dev")  # what `run_all.sh` needs beside the library
 MAIN_PACKAGES = ("torch", "torch-geometric", "numpy", "scipy", "pandas", "numba", "matplotlib")
 
 
 def requirements(pyproject: Path | None = None, extras: tuple[str, ...] = ()) -> list[str]:
-    """Requirement lines of `pyproject.toml` (the checkout's by default), with those of the named extras."""
-    path = pyproject if pyproject is not None else project_root() / "pyproject.toml"
+    """Requirement lines of `pyproject.toml` (the checkout's by default), with those of the named extras, each line once.
+
+    An extra may take in others of the project: "recq[baselines]" stands for their lines.
+    """
+    path = pyproject if pyproject is not None else Path(__file__).resolve().parents[2] / "pyproject.toml"
     project = tomllib.loads(path.read_text(encoding="utf-8"))["project"]
-    lines = list(project["dependencies"])
-    for extra in extras:
-        lines += project.get("optional-dependencies", {}).get(extra, [])
-    return lines
+    own = re.compile(rf"{re.escape(project['name'])}\[([\w, -]+)\]")
+    lines, waiting = list(project["dependencies"]), list(extras)
+    while waiting:
+        for line in project["optional-dependencies"][waiting.pop(0)]:
+            found = own.fullmatch(line)
+            if found:
+                waiting += [extra.strip() for extra in found[1].split(",")]
+            else:
+                lines.append(line)
+    return list(dict.fromkeys(lines))
 
 
 def problems(lines: list[str] | None = None) -> list[str]:
@@ -34,7 +42,7 @@ def problems(lines: list[str] | None = None) -> list[str]:
     except ImportError:
         return ["packaging is not installed"]
     found = []
-    for line in requirements() if lines is None else lines:
+    for line in requirements(extras=EXTRAS) if lines is None else lines:
         need = Requirement(line)
         try:
             version = metadata.version(need.name)
@@ -48,6 +56,8 @@ def problems(lines: list[str] | None = None) -> list[str]:
 
 def versions(packages: tuple[str, ...] = MAIN_PACKAGES) -> dict[str, str]:
     """Installed version of Python and of each package; "not installed" where there is none."""
+    from recq_lib.runs.provenance import package_versions  # here: it needs packages that may be missing
+
     return package_versions(packages, missing="not installed")
 
 

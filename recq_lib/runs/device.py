@@ -7,13 +7,17 @@ import torch
 from recq_lib.errors import ConfigError
 
 
+def default_device() -> str:
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
 def usable_device(name: str | None) -> str:
-    """`name` ("cpu", "cuda", "cuda:1"), if PyTorch can compute on it here; None: cuda where there is one, else cpu.
+    """`name` ("cpu", "cuda", "cuda:1"), if PyTorch can compute on it here; None: `default_device()`.
 
     Raises `ConfigError` for a name that is no device and for a device that is not there.
     """
     if name is None:
-        return "cuda" if torch.cuda.is_available() else "cpu"
+        return default_device()
     here = " or ".join(["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))])
     try:
         device = torch.device(name)

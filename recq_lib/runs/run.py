@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-import torch
-
 from recq_lib.config import TrainConfig
 from recq_lib.data.interactions import Interactions
 from recq_lib.data.loading import load
@@ -21,6 +19,7 @@ from recq_lib.parts.method import Method
 from recq_lib.parts.model import Recommender
 from recq_lib.runs import provenance, registry
 from recq_lib.runs import store as results
+from recq_lib.runs.device import default_device
 from recq_lib.runs.keys import key_params
 from recq_lib.runs.store import RunRecord, RunSpec
 from recq_lib.training import checkpoint as checkpoints
@@ -55,10 +54,6 @@ class Plan:
 
     def __reduce__(self) -> tuple:
         return Plan, (self.method, self.dataset, self.profile, self.config)  # to another process: without what was looked up here
-
-
-def default_device() -> str:
-    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def prepare(plan: Plan) -> Interactions:

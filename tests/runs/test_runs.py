@@ -9,6 +9,7 @@ from recq_lib.errors import ConfigError
 from recq_lib.io import paths
 from recq_lib.runs import run as runs
 from recq_lib.runs import store as results
+from recq_lib.runs.device import default_device
 from recq_lib.runs.run import Plan
 
 TINY = TrainConfig(dim=4, n_layers=1, epochs=4, eval_every=2, patience=0, batch_size=64, ks=(5, 10), select_metric="recall@5")
@@ -167,7 +168,7 @@ def test_unknown_names_are_refused():
 
 
 def test_default_device_follows_the_machine():
-    assert runs.default_device() == ("cuda" if torch.cuda.is_available() else "cpu")
+    assert default_device() == ("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def test_protocol_names_are_recognised_in_reports():

@@ -17,6 +17,8 @@ first chunk of Beauty's users, untrained, 2077 clusters).
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import scipy.sparse as sp
 import torch
@@ -163,8 +165,6 @@ class CCETable(Table):
 
     def _kmeans(self, x: np.ndarray, n_clusters: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """Centroids [n_clusters, w] and the cluster of every row of x."""
-        import warnings
-
         from sklearn.cluster import KMeans
         from sklearn.exceptions import ConvergenceWarning
 
