@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Set up an environment if needed, run every notebook, redraw every figure, end with a table. See --help.
+# Set up an environment if needed, run every notebook, end with a table. See --help.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -8,12 +8,13 @@ py=""
 
 usage() {
     cat <<'TEXT'
-usage: ./run_all.sh [--profile smoke|quick|paper] [--only NAME ...] [--jobs N] [--force]
+usage: ./run_all.sh [--profile smoke|quick|paper] [--only NAME ...] [--jobs N] [--force] [--publish]
        ./run_all.sh test        lint, tests and notebook checks
+       ./run_all.sh plain       install the library alone into build/plain and run the examples of README.md there
        ./run_all.sh lab         open the notebooks in JupyterLab
        ./run_all.sh --help
 
-Runs the notebooks at a profile (default: quick), writes executed copies to out/<profile>/, redraws figures/ and prints a table:
+Runs the notebooks at a profile (default: quick), writes executed copies with their figures to out/<profile>/ and prints a table:
 notebook, data source, seconds, peak memory, status. What has not changed since the last run is not run again.
 
   --profile P    smoke: synthetic data, 3 minutes; quick: small real data where they can be had, about 10 minutes;
@@ -21,6 +22,7 @@ notebook, data source, seconds, peak memory, status. What has not changed since 
   --only NAME    notebooks by number or name, e.g. --only 03 05
   --jobs N       notebooks at a time (default: one per core, at most 4; one in the paper profile)
   --force        run also what is up to date
+  --publish      renew figures/ too; figures of real data and of larger profiles stay
   --resume       accepted and needless: every run continues where the last one stopped
 
 The active conda or virtual environment is used if it holds the packages; otherwise .venv is made here and filled by pip with
@@ -33,69 +35,6 @@ TEXT
 fail() {
     printf 'error: %s\n' "$1" >&2
     exit "${2:-1}"
-}
-
-# ---- arguments --------------------------------------------------------------------------------------------------------
-
-command=run
-runner_args=()
-
-parse() {
-    local seen_command=0
-    while [ $# -gt 0 ]; do
-        case "$1" in
-            -h | --help) usage; exit 0 ;;
-            test | lab)
-                [ "$seen_command" = 0 ] || fail "'$1' after '$command'; give one sub-command (see --help)" 2
-                command=$1 seen_command=1
-                shift
-                ;;
-            --profile | --profile=*)
-                local profile
-                if [ "$1" = --profile ]; then
-                    [ $# -ge 2 ] || fail "--profile needs a value: smoke, quick or paper" 2
-                    profile=$2
-                    shift 2
-                else
-                    profile=${1#*=}
-                    shift
-                fi
-                case "$profile" in
-                    smoke | quick | paper) runner_args+=(--profile "$profile") ;;
-                    *) fail "--profile is '$profile', but must be smoke, quick or paper" 2 ;;
-                esac
-                ;;
-            --jobs | --jobs=*)
-                local jobs
-                if [ "$1" = --jobs ]; then
-                    [ $# -ge 2 ] || fail "--jobs needs a positive integer" 2
-                    jobs=$2
-                    shift 2
-                else
-                    jobs=${1#*=}
-                    shift
-                fi
-                [[ "$jobs" =~ ^[1-9][0-9]*$ ]] || fail "--jobs is '$jobs', but must be a positive integer" 2
-                runner_args+=(--jobs "$jobs")
-                ;;
-            --only)
-                shift
-                local names=()
-                while [ $# -gt 0 ] && [[ "$1" != -* ]]; do
-                    names+=("$1")
-                    shift
-                done
-                [ ${#names[@]} -gt 0 ] || fail "--only needs at least one notebook, e.g. --only 03 05" 2
-                runner_args+=(--only "${names[@]}")
-                ;;
-            --force) runner_args+=(--force); shift ;;
-            --resume) shift ;;
-            *) fail "unknown argument '$1' (see --help)" 2 ;;
-        esac
-    done
-    if [ "$command" != run ] && [ ${#runner_args[@]} -gt 0 ]; then
-        fail "'$command' takes no further arguments (see --help)" 2
-    fi
 }
 
 # ---- environment ------------------------------------------------------------------------------------------------------
@@ -227,13 +166,35 @@ run_tests() {
     echo "all checks passed"
 }
 
-parse "$@"
+try_plain() { # as a user of the library alone: no extras, another folder, nothing of this checkout on the path
+    "$py" -m venv --clear "$root/build/plain" || fail "$py could not make build/plain" 3
+    py="$root/build/plain/bin/python"
+    rm -rf "$root/build/lib" "$root"/build/bdist.* # what an earlier build left would be installed as well
+    install_torch
+    "$py" -m pip install --quiet -c "$root/constraints.txt" "$root"
+    cd "$root/build/plain"
+    unset PYTHONPATH
+    "$py" -P "$root/tests/plain_install.py"
+    "$py" -P "$root/tests/readme_examples.py" "$root/README.md"
+}
+
+command=run
+case "${1:-}" in
+    test | plain | lab)
+        command=$1
+        [ $# -eq 1 ] || fail "'$command' takes no further arguments (see --help)" 2
+        ;;
+esac
+for argument in "$@"; do
+    case "$argument" in -h | --help) usage; exit 0 ;; esac
+done
 cd "$root"
 choose_environment
 export PYTHONPATH="$root${PYTHONPATH:+:$PYTHONPATH}"
 export PATH="$(dirname "$py"):$PATH"
 case "$command" in
-    run) exec "$py" -m recq_lib.companion.runner run ${runner_args[@]+"${runner_args[@]}"} ;;
+    run) exec "$py" -m recq_lib.companion.runner run "$@" ;;
     test) run_tests ;;
+    plain) try_plain ;;
     lab) exec "$py" -m jupyterlab notebooks ;;
 esac

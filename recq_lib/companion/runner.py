@@ -41,8 +41,15 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong with a call in one line, as everything else of ours."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(f"{message.removeprefix('argument ')} (see --help)")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m recq_lib.companion.runner", description="Run, refresh and check the notebooks.")
+    parser = _Parser(prog="python -m recq_lib.companion.runner", description="Run, refresh and check the notebooks.")
     commands = parser.add_subparsers(dest="command", required=True)
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument("--notebooks", metavar="FOLDER", help="folder of the notebooks (default: notebooks/)")
@@ -66,6 +73,7 @@ def _parser() -> argparse.ArgumentParser:
         if name == "refresh":
             command.add_argument("--stale", action="store_true", help="only those that are out of date")
             command.add_argument("--jobs", type=_positive, default=1, metavar="N", help="notebooks at a time")
+    run.add_argument("--resume", action="store_true", help="accepted and needless: every run continues where the last one stopped")
     return parser
 
 
