@@ -1,4 +1,5 @@
 import dataclasses
+import sys
 
 import numpy as np
 import pytest
@@ -226,3 +227,9 @@ def test_impossible_tables_are_refused():
         CCETable(9, 9, 4, 4, 8, std=-1)
     with pytest.raises(ConfigError, match="redo is 0"):
         CCETable(9, 9, 4, 4, 8, redo=0)
+
+
+def test_missing_scikit_learn_is_said_before_the_training(monkeypatch):
+    monkeypatch.setitem(sys.modules, "sklearn", None)
+    with pytest.raises(ConfigError, match=r"CCE needs the package sklearn, .* pip install 'recq\[baselines\]'"):
+        CCETable(20, 20, 8, 8, 8)

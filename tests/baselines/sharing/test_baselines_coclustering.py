@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from types import SimpleNamespace
 
@@ -244,3 +245,10 @@ def test_itcc_starts_with_clusters_of_equal_size_and_one_row_per_node_keeps_ever
     found = itcc(data, data.n_users, data.n_items)
     assert found.n_rows == data.n_nodes
     assert found.objective[-1] == pytest.approx(dense_information(data.train.toarray().astype(float)), abs=1e-10)
+
+
+@pytest.mark.parametrize("method", [scc, sbc])
+def test_missing_scikit_learn_is_said_at_once(method, monkeypatch):
+    monkeypatch.setitem(sys.modules, "sklearn", None)
+    with pytest.raises(ConfigError, match=rf"{method.__name__} needs the package sklearn, .* pip install 'recq\[baselines\]'"):
+        method(SMALL, 3)
