@@ -23,7 +23,7 @@ class Compress:
 
     method: Method  # baco, graphhash, random-hash, …; a wrong name lists them all
     dataset: Annotated[str | None, _OneSource] = None  # a dataset of the catalogue; its train split is compressed
-    csv: Annotated[Path | None, _OneSource] = None  # your own table with a header line (CSV, also gzipped, or Parquet); all its rows are compressed
+    csv: Annotated[Path | None, _OneSource] = None  # your own table: CSV with a header line, plain or gzipped, or Parquet
     user: str = "user"  # with --csv: column of user ids
     item: str = "item"  # with --csv: column of item ids
     rating: str | None = None  # with --csv: column of ratings, for --min-rating

@@ -338,6 +338,18 @@ def test_compress_writes_the_rows(capsys, tmp_path):
     assert code == 0 and answer["ratio"] == pytest.approx(0.5, abs=0.05)
 
 
+def test_compress_of_rated_rows(capsys, tmp_path):
+    (tmp_path / "own.csv").write_text("user;item;stars\n" + "".join(f"u{u};i{i};{1 + (u + i) % 5}\n" for u in range(8) for i in range(5)))
+    arguments = ("compress", "random-hash", "--csv", str(tmp_path / "own.csv"), "--separator", ";", "--budget", "0.5")
+    target = tmp_path / "rows.npz"
+    code, _, _ = run(capsys, *arguments, "--rating", "stars", "--min-rating", "5", "--output", str(target), "--json")
+    with np.load(target) as rows:  # 5 stars: (u + i) % 5 == 4, which every user has once
+        assert sorted(rows["user_ids"]) == [f"u{u}" for u in range(8)] and len(rows["user_rows"]) == 8
+    assert code == 0
+    code, _, err = run(capsys, *arguments, "--min-rating", "5")
+    assert code == 1 and "min_rating" in err and err.count("\n") == 1
+
+
 def test_compress_of_a_csv_without_second_rows(capsys, tmp_path):
     (tmp_path / "own.csv").write_text("customer,sku\n" + "".join(f"c{u},s{(u * k) % 7}\n" for u in range(9) for k in (1, 2, 3)))
     arguments = ("compress", "baco", "--csv", str(tmp_path / "own.csv"), "--user", "customer", "--item", "sku", "--gamma", "1")
