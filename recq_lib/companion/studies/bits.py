@@ -6,6 +6,8 @@ import dataclasses
 import itertools
 from typing import Any
 
+from recq_lib.companion.studies import protocols
+from recq_lib.companion.studies.protocols import for_each, small_dataset
 from recq_lib.config import TrainConfig, protocol
 from recq_lib.runs.run import Plan
 
@@ -31,26 +33,21 @@ def laptop(dataset: str) -> TrainConfig:
 
     Beauty's λ is full precision's best on validation (study "tune-bits").
     """
-    small = {
-        "synthetic-smoke": {"dim": 32, "batch_size": 512, "epochs": 20, "l2": 1e-2},
-        "lastfm": {"lr": 1e-2, "batch_size": 2048, "epochs": 60, "l2": 1e-3},
-        "beauty": {"batch_size": 4096, "epochs": 40, "l2": 3e-3},
-    }[dataset]
-    return protocol("lightgcn", **({"lr": 5e-3, "patience": 0, "eval_every": 4, "select_metric": "recall@50"} | small))
+    own = {"lastfm": {"lr": 1e-2}, "beauty": {"l2": 3e-3}}.get(dataset, {})
+    return protocols.laptop("lightgcn", dataset, **({"lr": 5e-3, "select_metric": "recall@50"} | own))
 
 
 def tune(profile: str) -> list[Plan]:
     """Seed 0: λ of full precision on Beauty, λ and the scale's step of HQ-GNN at 2 bits there, λ of NGCF on LastFM."""
     if profile != "paper":
         return []
-    plans = [p for l2 in (1e-4, 1e-3, 3e-3, 1e-2, 3e-2) for p in _plans(profile, "beauty", "lightgcn", 1, l2=l2)]
-    for l2, scale_lr in itertools.product((3e-3, 1e-2, 3e-2), (0.1, 1.0)):
-        plans += _plans(profile, "beauty", "hq-gnn", 1, start(2) | {"scale_lr": scale_lr}, l2=l2)
-    return plans + [p for l2 in (1e-3, 1e-2, 3e-2, 1e-1) for p in _plans(profile, "lastfm", "ngcf", 1, l2=l2)]
 
+    def two_bits(l2: float, scale_lr: float) -> list[Plan]:
+        return _plans(profile, "beauty", "hq-gnn", 1, start(2) | {"scale_lr": scale_lr}, l2=l2)
 
-def _dataset(profile: str) -> str:
-    return "synthetic-smoke" if profile == "smoke" else "lastfm"
+    full = for_each((1e-4, 1e-3, 3e-3, 1e-2, 3e-2), lambda l2: _plans(profile, "beauty", "lightgcn", 1, l2=l2))
+    codes = for_each(itertools.product((3e-3, 1e-2, 3e-2), (0.1, 1.0)), two_bits)
+    return full + codes + for_each((1e-3, 1e-2, 3e-2, 1e-1), lambda l2: _plans(profile, "lastfm", "ngcf", 1, l2=l2))
 
 
 def _plans(profile: str, dataset: str, method: str, seeds: int, options: dict[str, Any] | None = None, **changes: Any) -> list[Plan]:
@@ -61,8 +58,7 @@ def _plans(profile: str, dataset: str, method: str, seeds: int, options: dict[st
         options = options | {"teacher_epochs": laptop(dataset).epochs}
     elif method == "ptq-bits":
         options = options | {"teacher_epochs": _in_all(profile, dataset)}
-    config = dataclasses.replace(config, options=options)
-    return [Plan(method, dataset, profile, dataclasses.replace(config, seed=seed)) for seed in range(seeds)]
+    return protocols.per_seed(profile, dataset, method, config, seeds, options)
 
 
 def bits(profile: str) -> list[Plan]:
@@ -71,24 +67,28 @@ def bits(profile: str) -> list[Plan]:
     At paper scale LightGCN is also trained for as many epochs as its first run and HQ-GNN's take together: that is what HQ-GNN's
     codes are compared with, and what is quantized without training.
     """
-    datasets, seeds = (("lastfm", "beauty"), 3) if profile == "paper" else ((_dataset(profile),), 1 if profile == "quick" else 3)
+    datasets, seeds = (("lastfm", "beauty"), 3) if profile == "paper" else ((small_dataset(profile),), 1 if profile == "quick" else 3)
     widths = BITS if profile == "paper" else (1, 2, 4)
-    plans = []
-    for dataset in datasets:
-        plans += _plans(profile, dataset, "lightgcn", seeds) + _longer(profile, dataset, seeds)
-        for b in widths:
-            options, changes = _TWO_BITS if (dataset, b) == ("beauty", 2) else ({}, {})
-            plans += _plans(profile, dataset, "hq-gnn", seeds, start(b) | options, **changes)
-        plans += [p for b in widths for p in _plans(profile, dataset, "ptq-bits", seeds, {"bits": b})]
-    return plans if profile == "quick" else plans + _ngcf(profile, seeds)
+
+    def trained(dataset: str, b: int) -> list[Plan]:
+        options, changes = _TWO_BITS if (dataset, b) == ("beauty", 2) else ({}, {})
+        return _plans(profile, dataset, "hq-gnn", seeds, start(b) | options, **changes)
+
+    def on(dataset: str) -> list[Plan]:
+        full = _plans(profile, dataset, "lightgcn", seeds) + _longer(profile, dataset, seeds)
+        codes = for_each(widths, lambda b: trained(dataset, b))
+        return full + codes + for_each(widths, lambda b: _plans(profile, dataset, "ptq-bits", seeds, {"bits": b}))
+
+    return for_each(datasets, on) + ([] if profile == "quick" else _ngcf(profile, seeds))
 
 
 def _ngcf(profile: str, seeds: int) -> list[Plan]:
-    dataset = _dataset(profile)
-    encoder = {"encoder": "ngcf"}
-    changes = _NGCF if profile == "paper" else {}
-    plans = _plans(profile, dataset, "ngcf", seeds, **changes)
-    return plans + [p for b in (1, 2, 4) for p in _plans(profile, dataset, "hq-gnn", seeds, start(b) | encoder, **changes)]
+    dataset, changes = small_dataset(profile), _NGCF if profile == "paper" else {}
+
+    def trained(b: int) -> list[Plan]:
+        return _plans(profile, dataset, "hq-gnn", seeds, start(b) | {"encoder": "ngcf"}, **changes)
+
+    return _plans(profile, dataset, "ngcf", seeds, **changes) + for_each((1, 2, 4), trained)
 
 
 def _longer(profile: str, dataset: str, seeds: int) -> list[Plan]:
@@ -115,19 +115,22 @@ def hessian(profile: str) -> list[Plan]:
     at 2 and 4 bits under the one that `start` uses).
     """
     if profile != "paper":
-        dataset, seeds = _dataset(profile), 5 if profile == "smoke" else 1
+        dataset, seeds = small_dataset(profile), 5 if profile == "smoke" else 1
         widths = (1, 2) if profile == "smoke" else (1, 4)
         return _plans(profile, dataset, "lightgcn", seeds) + _pairs(profile, dataset, widths, ("learn", "fixed"), True, seeds)
     plans = _plans(profile, "lastfm", "lightgcn", 5) + _pairs(profile, "lastfm", (1, 2, 4), BOUNDS, True, 5)
     plans += _pairs(profile, "lastfm", (1,), ("learn", "fixed"), False, 5)
     measured = ({"refresh": 10}, {"trace": "hutchinson", "samples": 10})
-    plans += [p for how in measured for p in _plans(profile, "lastfm", "hq-gnn", 5, {"bounds": "fixed"} | how)]
+    plans += for_each(measured, lambda how: _plans(profile, "lastfm", "hq-gnn", 5, {"bounds": "fixed"} | how))
     plans += _plans(profile, "beauty", "lightgcn", 3) + _pairs(profile, "beauty", (1,), BOUNDS, True, 3)
     return plans + _pairs(profile, "beauty", (2, 4), ("learn",), True, 3)
 
 
 def _pairs(profile: str, dataset: str, widths: tuple[int, ...], bounds: tuple[str, ...], warm: bool, seeds: int) -> list[Plan]:
     """Both estimators, everything else equal."""
-    grid = [(b, bound, estimator) for b in widths for bound in bounds for estimator in ("ste", "gste")]
-    options = [{"bits": b, "bounds": bound, "estimator": estimator, "warm_start": warm} for b, bound, estimator in grid]
-    return [p for setting in options for p in _plans(profile, dataset, "hq-gnn", seeds, setting)]
+
+    def setting(b: int, bound: str, estimator: str) -> list[Plan]:
+        options = {"bits": b, "bounds": bound, "estimator": estimator, "warm_start": warm}
+        return _plans(profile, dataset, "hq-gnn", seeds, options)
+
+    return for_each(itertools.product(widths, bounds, ("ste", "gste")), setting)

@@ -6,6 +6,8 @@ import dataclasses
 from collections.abc import Iterable
 from typing import Any
 
+from recq_lib.companion.studies import protocols
+from recq_lib.companion.studies.protocols import for_each, per_seed, small_dataset
 from recq_lib.config import TrainConfig, protocol
 from recq_lib.runs.run import Plan
 
@@ -23,17 +25,12 @@ def laptop(dataset: str) -> TrainConfig:
     """BACO's protocol with larger steps from a smaller start: a run takes a minute on the small datasets, some on the large ones (ours)."""
     if dataset in _LARGE:  # batch, step and λ: the best of some on validation, of the full table and of BACO's on Gowalla with seed 0
         return protocol("baco", init_std=0.1, batch_size=16384, epochs=150, lr=1e-2, l2=1e-4, eval_every=5)
-    small = {
-        "synthetic-smoke": {"dim": 32, "batch_size": 512, "epochs": 20, "lr": 1e-2, "l2": 1e-2},
-        "lastfm": {"batch_size": 2048, "epochs": 60, "lr": 1e-2, "l2": 1e-3},
-        "beauty": {"batch_size": 4096, "epochs": 40, "lr": 5e-3, "l2": 1e-4},
-    }[dataset]
-    return protocol("baco", init_std=0.1, eval_every=4, patience=0, **small)
+    return protocols.laptop("baco", dataset, init_std=0.1, lr=5e-3 if dataset == "beauty" else 1e-2)
 
 
-def _plans(profile: str, dataset: str, method: str, config: TrainConfig, seeds: int, options: dict[str, Any] | None = None) -> list[Plan]:
-    config = dataclasses.replace(config, options=options or {})
-    return [Plan(method, dataset, profile, dataclasses.replace(config, seed=seed)) for seed in range(seeds)]
+def _paper_options(dataset: str, method: str) -> dict[str, Any]:
+    """Leiden's resolution is the paper's, which sets it for each dataset; the others meet GraphHash's size themselves."""
+    return {"resolution": _LEIDEN[dataset]} if method == "leiden" else {}
 
 
 def sharing(profile: str) -> list[Plan]:
@@ -43,52 +40,53 @@ def sharing(profile: str) -> list[Plan]:
     """
     if profile != "paper":
         return sharing_laptop(profile)
-    config, plans = protocol("baco"), []
-    names = {"beauty": (*_MAIN, *(name for name in BASELINES if name not in _MAIN)), **dict.fromkeys(_LARGE, _MAIN)}
-    for dataset in names:
+    config = protocol("baco")
+
+    def on(dataset: str, names: Iterable[str], *variants: dict[str, Any]) -> list[Plan]:
         given = {"gamma": GAMMA[dataset]} if dataset in GAMMA else {}
-        plans += _plans(profile, dataset, "lightgcn", config, 3)
-        plans += _plans(profile, dataset, "baco", config, 3, given)
-        if dataset == "beauty":
-            plans += _plans(profile, dataset, "baco", config, 3, given | {"scu": False})
-        for name in names[dataset]:
-            plans += _plans(profile, dataset, name, config, 3, {"resolution": _LEIDEN[dataset]} if name == "leiden" else {})
-    return plans
+        full = per_seed(profile, dataset, "lightgcn", config, 3)
+        baco = for_each(variants, lambda change: per_seed(profile, dataset, "baco", config, 3, given | change))
+        return full + baco + for_each(names, lambda name: per_seed(profile, dataset, name, config, 3, _paper_options(dataset, name)))
+
+    every = (*_MAIN, *(name for name in BASELINES if name not in _MAIN))
+    return on("beauty", every, {}, {"scu": False}) + for_each(_LARGE, lambda dataset: on(dataset, _MAIN, {}))
 
 
 def unstopped(profile: str) -> list[Plan]:
     """The full table of `sharing` on Beauty without early stopping, all 1000 epochs: what the stop decides."""
     dataset = {"smoke": "synthetic-smoke", "quick": "lastfm", "paper": "beauty"}[profile]
     config = dataclasses.replace(protocol("baco"), patience=0) if profile == "paper" else laptop(dataset)
-    return _plans(profile, dataset, "lightgcn", config, 3)
+    return per_seed(profile, dataset, "lightgcn", config, 3)
 
 
 def sharing_laptop(profile: str) -> list[Plan]:
     """The same comparison at laptop scale: all methods at equal size, three seeds; quick and smoke: some of them."""
     if profile == "paper":
-        return [p for dataset in ("lastfm", "beauty") for p in _compared(profile, dataset, BASELINES, 3)]
-    dataset, seeds = ("synthetic-smoke", 3) if profile == "smoke" else ("lastfm", 1)
-    return _compared(profile, dataset, ("random-hash", "double-hash", "graphhash"), seeds)
+        return for_each(("lastfm", "beauty"), lambda dataset: _compared(profile, dataset, BASELINES, 3))
+    return _compared(profile, small_dataset(profile), ("random-hash", "double-hash", "graphhash"), 3 if profile == "smoke" else 1)
 
 
 def sharing_large(profile: str) -> list[Plan]:
     """Full, BACO and four baselines on re-split Gowalla and Yelp2018: what `sharing` plans there, at laptop scale; seed by seed."""
     if profile != "paper":
         return sharing_laptop(profile)
-    plans = []
-    for dataset in _LARGE:
-        config = laptop(dataset)
-        for name in ("lightgcn", "baco", *_MAIN):
-            plans += _plans(profile, dataset, name, config, 3, {"resolution": _LEIDEN[dataset]} if name == "leiden" else {})
-    return sorted(plans, key=lambda plan: plan.config.seed)
+
+    def on(dataset: str) -> list[Plan]:
+        names, config = ("lightgcn", "baco", *_MAIN), laptop(dataset)
+        return for_each(names, lambda name: per_seed(profile, dataset, name, config, 3, _paper_options(dataset, name)))
+
+    return sorted(for_each(_LARGE, on), key=lambda plan: plan.config.seed)
 
 
 def _compared(profile: str, dataset: str, names: Iterable[str], seeds: int) -> list[Plan]:
     config, size = laptop(dataset), {} if dataset == "beauty" else {"ratio": RATIO}
-    free = ("infomap", "bimlpa", "brim")
-    plans = _plans(profile, dataset, "lightgcn", config, seeds)
-    plans += [p for scu in (True, False) for p in _plans(profile, dataset, "baco", config, seeds, size | {"scu": scu})]
-    return plans + [p for name in names for p in _plans(profile, dataset, name, config, seeds, {} if name in free else size)]
+
+    def shared(method: str, **options: Any) -> list[Plan]:
+        free = method in ("infomap", "bimlpa", "brim")  # they choose the number of rows themselves
+        return per_seed(profile, dataset, method, config, seeds, options if free else size | options)
+
+    full = per_seed(profile, dataset, "lightgcn", config, seeds)
+    return full + for_each((True, False), lambda scu: shared("baco", scu=scu)) + for_each(names, shared)
 
 
 WEIGHTS = (
@@ -101,16 +99,18 @@ SIZE = 0.2  # of the ablation: every variant's γ is searched for it
 
 def weighting(profile: str) -> list[Plan]:
     """BACO at equal size: weights × SCU, ghost volumes, number of sweeps; and the curve over sizes beside GraphHash and random rows."""
-    dataset, seeds = ("synthetic-smoke" if profile == "smoke" else "lastfm"), 3 if profile != "quick" else 1
+    dataset, seeds = small_dataset(profile), 1 if profile == "quick" else 3
     config = laptop(dataset)
 
-    def grid(method: str = "baco", **options: Any) -> list[Plan]:
-        return _plans(profile, dataset, method, config, seeds, {"ratio": SIZE} | options)
+    def at_size(method: str = "baco", ratio: float = SIZE, **options: Any) -> list[Plan]:
+        return per_seed(profile, dataset, method, config, seeds, {"ratio": ratio} | options)
 
-    full = _plans(profile, dataset, "lightgcn", config, seeds)
-    pairs = WEIGHTS if profile == "paper" else WEIGHTS[:2]
-    plans = full + [p for user, item in pairs for scu in (True, False) for p in grid(user_weight=user, item_weight=item, scu=scu)]
+    def weighted(user: str, item: str) -> list[Plan]:
+        return for_each((True, False), lambda scu: at_size(user_weight=user, item_weight=item, scu=scu))
+
+    full = per_seed(profile, dataset, "lightgcn", config, seeds)
+    plans = full + for_each(WEIGHTS if profile == "paper" else WEIGHTS[:2], weighted)
     if profile != "paper":
         return plans
-    plans += grid(ghost=False) + [p for sweeps in SWEEPS for p in grid(sweeps=sweeps)]
-    return plans + [p for ratio in RATIOS for method in ("baco", "graphhash", "random-hash") for p in grid(method, ratio=ratio)]
+    plans += at_size(ghost=False) + for_each(SWEEPS, lambda sweeps: at_size(sweeps=sweeps))
+    return plans + for_each([(method, ratio) for ratio in RATIOS for method in ("baco", "graphhash", "random-hash")], at_size)

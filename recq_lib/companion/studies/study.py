@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 
 from recq_lib.companion.studies import bits as studies_bits
 from recq_lib.companion.studies import codes as studies_codes
 from recq_lib.companion.studies import sharing as studies_sharing
+from recq_lib.companion.studies.protocols import Grid, for_each, per_seed, small_dataset
 from recq_lib.config import TrainConfig, protocol
 from recq_lib.errors import ConfigError, RecqError, one_of
 from recq_lib.io.canonical import canonical_json
@@ -22,10 +23,6 @@ SIMPLE = ("mostpop", "itemknn", "ease", "gfcf")
 LARGE = ("mostpop", "itemknn", "gfcf")  # EASE^R solves a dense items × items system: 40 GB for Gowalla
 
 
-def _seeds(config: TrainConfig, n: int) -> Iterator[TrainConfig]:
-    return (dataclasses.replace(config, seed=seed) for seed in range(n))
-
-
 # λ per method, each the best of `L2_GRID` on validation with seed 0 (study "tune-l2"); MF needs more of it than LightGCN
 L2_GRID = (1e-4, 1e-3, 1e-2, 1e-1)
 _TUNED = {"smoke": {"mf": 1e-1, "lightgcn": 1e-2}, "quick": {"mf": 1e-2, "lightgcn": 1e-3}}
@@ -33,28 +30,28 @@ _TUNED = {"smoke": {"mf": 1e-1, "lightgcn": 1e-2}, "quick": {"mf": 1e-2, "lightg
 
 def _small(profile: str) -> tuple[str, TrainConfig]:
     """Dataset and protocol of the two small profiles: LightGCN's, with a larger step because minutes must do."""
-    if profile == "smoke":
-        return "synthetic-smoke", protocol("lightgcn", batch_size=512, lr=5e-3, epochs=100, eval_every=5, patience=4)
-    return "lastfm", protocol("lightgcn", lr=5e-3, epochs=150, eval_every=5, patience=4)
+    changes = {"batch_size": 512, "epochs": 100, "patience": 4} if profile == "smoke" else {"epochs": 150, "patience": 4}
+    return small_dataset(profile), protocol("lightgcn", lr=5e-3, eval_every=5, **changes)
 
 
 def baselines(profile: str) -> list[Plan]:
     """LightGCN beside MF and the closed forms: is the graph worth it, and what does a simple method reach?"""
-    if profile == "paper":
-        grid = [
-            ("beauty", protocol("baco"), 5, SIMPLE),
-            ("ml1m", protocol("lightgcn", eval_every=5, patience=10), 3, SIMPLE),
-            ("gowalla", protocol("lightgcn", eval_every=20, epochs=400), 3, LARGE),
-            ("yelp2018", protocol("lightgcn", eval_every=20, epochs=300), 3, LARGE),
-        ]
-        return [plan for dataset, c, seeds, simple in grid for plan in _compared(dataset, profile, {"mf": c, "lightgcn": c}, seeds, simple)]
-    dataset, config = _small(profile)
-    return _compared(dataset, profile, {name: dataclasses.replace(config, l2=l2) for name, l2 in _TUNED[profile].items()}, 3)
 
+    def on(dataset: str, config: TrainConfig, seeds: int, simple: tuple[str, ...] = SIMPLE, **of_mf: float) -> list[Plan]:
+        closed = [Plan(name, dataset, profile, config) for name in simple]
+        mf = per_seed(profile, dataset, "mf", dataclasses.replace(config, **of_mf), seeds)
+        return closed + mf + per_seed(profile, dataset, "lightgcn", config, seeds)
 
-def _compared(dataset: str, profile: str, trained: dict[str, TrainConfig], seeds: int, simple: tuple[str, ...] = SIMPLE) -> list[Plan]:
-    closed = [Plan(name, dataset, profile, trained["lightgcn"]) for name in simple]
-    return closed + [Plan(name, dataset, profile, c) for name, config in trained.items() for c in _seeds(config, seeds)]
+    if profile != "paper":
+        dataset, config = _small(profile)
+        tuned = _TUNED[profile]
+        return on(dataset, dataclasses.replace(config, l2=tuned["lightgcn"]), 3, l2=tuned["mf"])
+    return [
+        *on("beauty", protocol("baco"), 5),
+        *on("ml1m", protocol("lightgcn", eval_every=5, patience=10), 3),
+        *on("gowalla", protocol("lightgcn", eval_every=20, epochs=400), 3, LARGE),
+        *on("yelp2018", protocol("lightgcn", eval_every=20, epochs=300), 3, LARGE),
+    ]
 
 
 def tune_l2(profile: str) -> list[Plan]:
@@ -67,11 +64,10 @@ def tune_l2(profile: str) -> list[Plan]:
 
 def depth(profile: str) -> list[Plan]:
     """LightGCN with one to three or four layers, everything else equal."""
-    if profile == "paper":
-        return [Plan("lightgcn", "beauty", profile, c) for layers in (1, 2, 3, 4) for c in _seeds(protocol("baco", n_layers=layers), 3)]
-    dataset, config = _small(profile)
-    base, depths = dataclasses.replace(config, l2=_TUNED[profile]["lightgcn"]), (1, 2, 3, 4) if profile == "smoke" else (1, 2, 3)
-    return [Plan("lightgcn", dataset, profile, c) for layers in depths for c in _seeds(dataclasses.replace(base, n_layers=layers), 3)]
+    dataset, config = ("beauty", protocol("baco")) if profile == "paper" else _small(profile)
+    config = config if profile == "paper" else dataclasses.replace(config, l2=_TUNED[profile]["lightgcn"])
+    depths = (1, 2, 3) if profile == "quick" else (1, 2, 3, 4)
+    return for_each(depths, lambda n: per_seed(profile, dataset, "lightgcn", dataclasses.replace(config, n_layers=n), 3))
 
 
 def l2q_curve(profile: str) -> list[Plan]:
@@ -80,7 +76,7 @@ def l2q_curve(profile: str) -> list[Plan]:
     return [Plan("lightgcn", dataset, profile, protocol("l2q-authors", dim=dim, epochs=epochs))]
 
 
-STUDIES: dict[str, Callable[[str], list[Plan]]] = {
+STUDIES: dict[str, Grid] = {
     "baselines": baselines,
     "tune-l2": tune_l2,
     "depth": depth,
