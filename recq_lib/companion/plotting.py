@@ -8,20 +8,27 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
+import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
 
 from recq_lib.companion import figure_store
 from recq_lib.errors import ConfigError, one_of
 from recq_lib.evaluation.statistics import mean_interval
 from recq_lib.io import paths
+
+if TYPE_CHECKING:
+    from recq_lib.parts.method import Method
 
 PALETTE = {
     "blue": "#0072B2",
@@ -34,11 +41,20 @@ PALETTE = {
     "brown": "#8C6D1F",
 }
 
-# family -> colour; a name belongs to the first family whose pattern it contains
-_FAMILIES: tuple[tuple[str, str], ...] = (
+# a method has the colour and the marker of its family unless it is named here
+_FAMILY = {"full precision": "blue", "one bit": "orange", "b bits": "green", "shared rows": "green", "simple": "grey"}
+_OWN = {
+    "mf": "amber", "ngcf": "sky", "gfcf": "sky", "ptq-sign": "grey", "ptq-bits": "grey", "baco": "pink", "graphhash": "amber",
+    "doublegraphhash": "amber", "leiden": "brown", "random-hash": "grey", "lsh": "brown", "hashnet": "brown", "hashrec": "brown",
+    "gumbelrec": "brown", "hashgnn-hard": "brown", "hashgnn-soft": "brown",
+}  # fmt: skip
+# labels that are no method's name or title have the colour of the first pattern they contain
+_LABELS: tuple[tuple[str, str], ...] = (
     (r"baco", "pink"),
     (r"hq-?gnn|gste|ste\b", "green"),
     (r"l2q|l²q|bigear|bgch", "orange"),
+    (r"graphhash|louvain", "amber"),
+    (r"leiden", "brown"),
     (r"lightgcn|full", "blue"),
     (r"ngcf|gf-?cf", "sky"),
     (r"\bmf\b|matrix", "amber"),
@@ -69,11 +85,23 @@ def figure(width: str = "single", height: float = 3.4, **kwargs: Any) -> tuple[F
 
 
 def method_colour(name: str) -> str:
-    """Colour of a method's family as `#RRGGBB`; grey for simple baselines and unknown names."""
-    for pattern, colour in _FAMILIES:
-        if re.search(pattern, name.lower()):
-            return PALETTE[colour]
-    return PALETTE["grey"]
+    """Colour of a method, by name or title, as `#RRGGBB`; of any other label that of the method it speaks of, else grey."""
+    method = _method(name)
+    if method is None:
+        return PALETTE[next((colour for pattern, colour in _LABELS if re.search(pattern, name.lower())), "grey")]
+    return PALETTE[_OWN.get(method.name) or _FAMILY.get(getattr(method, "family", ""), "grey")]
+
+
+def method_marker(name: str) -> str:
+    """Marker of a method, by name or title; a cross for any other label."""
+    method = _method(name)
+    return "X" if method is None else getattr(method, "marker", "o")
+
+
+def _method(name: str) -> Method | None:
+    from recq_lib.runs.registry import METHODS
+
+    return METHODS.get(name) or next((method for method in METHODS.values() if method.title == name), None)
 
 
 def percent_axis(ax: Axes, axis: str = "y", decimals: int = 0) -> None:
@@ -81,6 +109,39 @@ def percent_axis(ax: Axes, axis: str = "y", decimals: int = 0) -> None:
     one_of("axis", axis, ("x", "y"))
     target = ax.yaxis if axis == "y" else ax.xaxis
     target.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.{decimals}f}%"))
+
+
+def plain_numbers(*axes: Axis) -> None:
+    """10, 100, 1000 in place of powers of ten; no labels between them."""
+    for axis in axes:
+        axis.set_major_formatter("{x:g}")
+        axis.set_minor_formatter(NullFormatter())
+
+
+def bytes_axis(axis: Axis) -> None:
+    """Bytes as kB and MB (10³ and 10⁶ bytes), no minor ticks."""
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value / 1e6:g} MB" if value >= 1e6 else f"{value / 1e3:g} kB"))
+    axis.set_minor_locator(NullLocator())
+
+
+def legend_below(fig: Figure, *axes: Axes, rows: int = 1, order: Sequence[str] = ()) -> None:
+    """One legend under all axes, in figure coordinates: an "outside" one would move into the stamp when the saved box is fitted.
+
+    rows : lines of the legend; order : labels that come first, in this order
+    """
+    found = {label: handle for ax in axes for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)}
+    labels = [*(label for label in order if label in found), *(label for label in found if label not in order)]
+    room = (0.1 + 0.2 * rows) / fig.get_figheight()  # in inches
+    fig.set_layout_engine("constrained", rect=(0, room, 1, 1 - room))
+    place = {"loc": "lower center", "bbox_to_anchor": (0, 0, 1, 1), "bbox_transform": fig.transFigure}
+    fig.legend([found[label] for label in labels], labels, ncols=max(1, -(-len(labels) // rows)), **place)
+
+
+def heat_map(ax: Axes, values: np.ndarray | pd.DataFrame, form: str, *, vmin: float, vmax: float) -> None:
+    """A matrix as shades of blue with its numbers written as `form`; a data frame's labels stand at the rows and columns."""
+    sns.heatmap(values, ax=ax, annot=True, fmt=form, vmin=vmin, vmax=vmax, cmap="Blues", cbar=False, annot_kws={"fontsize": 8})
+    ax.tick_params(length=0, labelsize=8)
+    ax.tick_params(axis="y", rotation=0)
 
 
 def label_lines(ax: Axes, *, offset: float = 4.0, gap: float = 11.0) -> None:

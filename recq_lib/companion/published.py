@@ -146,6 +146,16 @@ def value(
     return found[0].value if found else None
 
 
+def curve(paper: str, dataset: str, method: str, last: int | None = None) -> dict[int, dict[str, float]]:
+    """Epoch → metric → value (%) of a run that a paper's authors logged, up to epoch `last`; {} where no log is known."""
+    points: dict[int, dict[str, float]] = {}
+    for number in lookup(paper=paper, dataset=dataset, method=method):
+        epoch = number.setting.removeprefix("epoch=")
+        if epoch.isdigit() and number.unit == "%" and (last is None or int(epoch) <= last):
+            points.setdefault(int(epoch), {})[number.name] = number.value
+    return points
+
+
 def frame(*, include_unverified: bool = False, **conditions: object) -> pd.DataFrame:
     """`lookup` as a table: one row per number, the fields of `PublishedNumber` and `name`."""
     numbers = lookup(include_unverified=include_unverified, **conditions)  # type: ignore[arg-type]

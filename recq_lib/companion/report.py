@@ -17,7 +17,6 @@ _QUOTED = {
     "l2q": ("bigear", ("recall@20", "ndcg_authors@20", "recall@100", "ndcg_authors@100")),
     "lightgcn": ("lightgcn", ("recall@20", "ndcg@20")),
 }
-# what a paper calls our method, where that differs
 _ALIASES = {("bigear", "lightgcn"): "bigear-teacher"} | {
     ("baco", ours): theirs
     for ours, theirs in {
@@ -27,6 +26,11 @@ _ALIASES = {("bigear", "lightgcn"): "bigear-teacher"} | {
 
 # options that the paper itself sets for each dataset, to meet its budget
 _PER_DATASET = {("baco", f"{OPTION}gamma"), ("leiden", f"{OPTION}resolution")}
+
+
+def name_in(paper: str, method: str) -> str:
+    """What `paper` calls our method: its own name unless its entry says otherwise."""
+    return _ALIASES.get((paper, method), method)
 
 
 def protocol_of(record: RunRecord) -> tuple[str, dict[str, object]]:
@@ -50,7 +54,7 @@ def quoted(record: RunRecord) -> dict[str, float | None]:
     """Metric → published number in %, for the metrics its protocol is quoted by; None where none is known or the setting differs."""
     name, changes = protocol_of(record)
     paper, metrics = _QUOTED[name]
-    method = _ALIASES.get((paper, record.spec.method), record.spec.method)
+    method = name_in(paper, record.spec.method)
     cell = {"paper": paper, "dataset": record.spec.dataset, "method": method}
     return {m: None if changes else published.value(metric=m, **cell) for m in metrics if m in record.metrics}
 

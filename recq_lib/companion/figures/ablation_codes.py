@@ -7,12 +7,13 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
+import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
+from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 
-from recq_lib.companion.analysis.ablation_tables import CODED, FULL, HARD, PATHS, annealing_table
-from recq_lib.companion.plotting import PALETTE, figure, percent_axis, seed_dots
+from recq_lib.companion.analysis.layers_and_annealing import CODED, FULL, HARD, PATHS, annealing_table
+from recq_lib.companion.plotting import PALETTE, figure, heat_map, legend_below, percent_axis, seed_dots
 from recq_lib.companion.report import groups
 from recq_lib.evaluation.statistics import mean_interval
 from recq_lib.parts.annealing import Schedule
@@ -55,7 +56,7 @@ def one_node(parts: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
         ax.set(title=f"{name}\nerror {error:.2f}", xlabel="coordinate", xticks=places)
         ax.axhline(0, color="#999999", linewidth=0.8)
     axes[0, 0].set_ylabel("value")
-    _legend_below(fig, axes[0, 0])
+    legend_below(fig, axes[0, 0])
     return fig
 
 
@@ -77,12 +78,12 @@ def equal_bits(table: pd.DataFrame, title: str) -> Figure:
         ax.set_xscale("log", base=2)
         ax.xaxis.set_major_locator(FixedLocator(sorted(coded[column].unique())))
         ax.xaxis.set_minor_locator(NullLocator())
-        ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+        ax.xaxis.set_major_formatter("{x:g}")
         ax.margins(x=0.12, y=0.12)
         ax.set(xlabel=f"{column} per node" + (" as stored (64-bit words, scalers)" if column == "bytes" else " of the code"))
     axes[0].set(ylabel="Recall@20 on test", title=title)
     percent_axis(axes[0], "y", 1)
-    _legend_below(fig, axes[0])
+    legend_below(fig, axes[0])
     return fig
 
 
@@ -98,7 +99,7 @@ def switches(rows: Sequence[tuple[str, np.ndarray, np.ndarray]], names: tuple[st
     ax.grid(axis="y", visible=False)
     ax.xaxis.set_major_locator(MaxNLocator(6))
     percent_axis(ax, "x", 1)
-    _legend_below(fig, ax)
+    legend_below(fig, ax)
     return fig
 
 
@@ -112,7 +113,7 @@ def depth(table: pd.DataFrame, title: str) -> Figure:
     ax.set(xlabel="number of layers L", ylabel="Recall@20 on test", title=title, xticks=sorted(table["depth"].unique()))
     ax.margins(x=0.2, y=0.2)
     percent_axis(ax, "y", 1)
-    _legend_below(fig, ax)
+    legend_below(fig, ax)
     return fig
 
 
@@ -122,20 +123,14 @@ def inside(cosines: Mapping[str, np.ndarray], shared: np.ndarray) -> Figure:
     cosines : name → [N]; shared : [L+1, L+1]. For a long vector of independent normal numbers the cosine is √(2/π).
     """
     fig, (left, right) = figure("double", 3.1, ncols=2, width_ratios=(1.5, 1))
-    places = np.arange(1, len(cosines) + 1)
-    boxes = left.boxplot(list(cosines.values()), positions=places, widths=0.55, showfliers=False, patch_artist=True, whis=(5, 95))
-    for box, line in zip(boxes["boxes"], boxes["medians"], strict=True):
-        box.set(facecolor=PALETTE["sky"], edgecolor=PALETTE["grey"])
-        line.set(color="#222222")
+    sns.boxplot(list(cosines.values()), ax=left, color=PALETTE["sky"], width=0.55, whis=(5, 95), showfliers=False,
+                medianprops={"color": "#222222"})  # fmt: skip
     normal = left.axhline(math.sqrt(2 / math.pi), color=PALETTE["orange"], linestyle="--", linewidth=1.3, zorder=0)
     left.legend([normal], ["√(2/π): independent normal numbers"], loc="upper center", bbox_to_anchor=(0.5, -0.14))
-    left.set_xticks(places, list(cosines), fontsize=8)
+    left.set_xticks(range(len(cosines)), list(cosines), fontsize=8)
     left.set(ylabel="cosine of vector and code", title="How close a code is (box: half of the nodes)")
-    right.imshow(shared, vmin=0.5, vmax=1, cmap="Blues")
-    for (row, column), value in np.ndenumerate(shared):
-        right.text(column, row, f"{100 * value:.0f}%", ha="center", va="center", color="white" if value > 0.8 else "#222222")
-    right.set(xlabel="layer", ylabel="layer", title="Bits two layers share", xticks=range(len(shared)), yticks=range(len(shared)))
-    right.grid(visible=False)
+    heat_map(right, shared, ".0%", vmin=0.5, vmax=1)
+    right.set(xlabel="layer", ylabel="layer", title="Bits two layers share", aspect="equal")
     return fig
 
 
@@ -193,7 +188,7 @@ def gap(losses: pd.DataFrame, slopes: Mapping[str, np.ndarray], temperatures: np
         ax.set_xscale("log")
         ax.invert_xaxis()
         ax.set_xlabel("temperature τ (falls to the right)")
-        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        ax.xaxis.set_major_formatter("{x:g}")
         ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.22), ncols=3, fontsize=8)
     return fig
 
@@ -214,7 +209,7 @@ def by_path(table: pd.DataFrame, title: str) -> Figure:
     ax.set(xlabel="Recall@20 on test, hard codes (small: seeds; bar: 95 % interval over seeds)", title=title)
     ax.grid(axis="y", visible=False)
     percent_axis(ax, "x", 1)
-    _legend_below(fig, ax)
+    legend_below(fig, ax)
     return fig
 
 
@@ -237,7 +232,7 @@ def paths_over_epochs(records: Sequence[RunRecord], metric: str) -> Figure:
         ax.set(title=name, xlabel="epoch")
         percent_axis(ax, "y", 1)
     axes[0].set_ylabel(f"{metric.removeprefix('val_').capitalize()} on validation")
-    _legend_below(fig, *axes)
+    legend_below(fig, *axes, order=PATHS)
     return fig
 
 
@@ -252,21 +247,11 @@ def ends(table: pd.DataFrame, reference: pd.Series, title: str) -> Figure:
     ax.xaxis.set_minor_locator(NullLocator())
     ax.margins(x=0.2, y=0.25)
     percent_axis(ax, "y", 1)
-    _legend_below(fig, ax)
+    legend_below(fig, ax)
     return fig
 
 
 # ---- parts -------------------------------------------------------------------------------------------------------------------
-
-
-def _legend_below(fig: Figure, *axes: Axes) -> None:
-    """One legend under all axes, in figure coordinates: an "outside" one would move into the stamp when the saved box is fitted."""
-    shown = {label: handle for ax in axes for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)}
-    order = sorted(shown, key=lambda label: PATHS.index(label) if label in PATHS else len(PATHS))
-    room = 0.3 / fig.get_figheight()  # 0.3 inches
-    fig.set_layout_engine("constrained", rect=(0, room, 1, 1 - room))
-    place = {"loc": "lower center", "bbox_to_anchor": (0, 0, 1, 1), "bbox_transform": fig.transFigure}
-    fig.legend([shown[label] for label in order], order, ncols=max(1, len(order)), **place)
 
 
 def _note(ax: Axes, text: str, point: tuple[float, float], offset: tuple[int, int]) -> None:

@@ -1,92 +1,24 @@
-"""Figures and measures of notebook 05: codebooks, the objective cell by cell, sweeps, sizes of clusters, γ and time."""
+"""Figures of notebook 05: codebooks, the objective cell by cell, sweeps, sizes of clusters, γ and time."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
-import scipy.sparse as sp
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from recq_lib.companion.plotting import PALETTE, figure, percent_axis
+from recq_lib.companion.analysis.clusters import by_cluster
+from recq_lib.companion.plotting import PALETTE, figure, method_colour, percent_axis, plain_numbers
 from recq_lib.data.interactions import Interactions
-from recq_lib.runs.records import RunRecord
-from recq_lib.runs.registry import METHODS
 from recq_lib.sharing.sharing import Sharing
 
 _USERS, _ITEMS = PALETTE["blue"], PALETTE["orange"]
 _CLUSTERS = tuple(PALETTE[name] for name in ("pink", "green", "amber", "sky", "brown", "blue", "orange"))
-# a name has the colour of the first part that it contains
-_COLOURS = (("baco", "pink"), ("graphhash", "amber"), ("louvain", "amber"), ("leiden", "brown"), ("random", "grey"), ("lightgcn", "blue"),
-            ("full", "blue"))  # fmt: skip
 _MARKERS = ("o", "s", "D", "^", "v")
 _CROSSING = "#C9C9C9"
-
-
-def title_of(method: str) -> str:
-    """A method's name in these figures; LightGCN has the full table here."""
-    return "full table" if method == "lightgcn" else METHODS[method].title if method in METHODS else method
-
-
-def name_of(record: RunRecord) -> str:
-    """`title_of` of a run, with what sets it apart from the method's usual form."""
-    name = title_of(record.spec.method)
-    return name if record.spec.params.get("option.scu", True) else f"{name} without SCU"
-
-
-def colour_of(name: str) -> str:
-    """Colour of a way to share rows; `plotting.method_colour` would paint all of BACO's rivals grey."""
-    return next((PALETTE[colour] for part, colour in _COLOURS if part in name.lower()), PALETTE["green"])
-
-
-# ---- measures ------------------------------------------------------------------------------------------------------------------
-
-
-def by_cluster(labels: np.ndarray, n_users: int) -> tuple[np.ndarray, np.ndarray]:
-    """(users in order, items in order), both sorted by cluster: the one with most users and items first, of equal ones the lower label.
-
-    labels [n_nodes], users first
-    """
-    _, cluster, counts = np.unique(labels, return_inverse=True, return_counts=True)
-    place = np.argsort(np.argsort(-counts, kind="stable"))[cluster]
-    return np.argsort(place[:n_users], kind="stable"), np.argsort(place[n_users:], kind="stable")
-
-
-def gini(sizes: np.ndarray) -> float:
-    """Inequality of cluster sizes [K]: 0 when all are equal, towards 1 when one holds everything. Paper, supplement B.3."""
-    rising = np.sort(np.asarray(sizes, dtype=np.float64))
-    shares, count = np.cumsum(rising) / rising.sum(), rising.size
-    return float(2 / count * (np.arange(1, count + 1) / count - shares).sum())
-
-
-def inside(train: sp.csr_matrix, labels: np.ndarray) -> int:
-    """Number of interactions whose user and item have one label; `labels` [n_users + n_items], users first."""
-    users, items = train.nonzero()
-    return int((labels[users] == labels[train.shape[0] + items]).sum())
-
-
-def balance(train: sp.csr_matrix, labels: Mapping[str, np.ndarray]) -> pd.DataFrame:
-    """One row per named labelling [n_nodes]: rows, share of interactions inside, largest cluster, share of singletons, Gini, ACCL.
-
-    A cluster is all users and items of one label. ACCL, the average number of interactions that connect two clusters, is those not inside
-    over the K·(K - 1)/2 pairs (supplement B.3; that pairs of different clusters are meant is our reading).
-    """
-    rows = []
-    for name, found in labels.items():
-        sizes = np.unique(found, return_counts=True)[1]
-        kept, pairs = inside(train, found), sizes.size * (sizes.size - 1) / 2
-        rows.append(
-            {
-                "labels": name, "user rows": np.unique(found[: train.shape[0]]).size, "item rows": np.unique(found[train.shape[0] :]).size,
-                "inside, %": 100 * kept / train.nnz, "clusters": sizes.size, "largest": int(sizes.max()),
-                "singletons, %": 100 * (sizes == 1).mean(), "Gini": gini(sizes), "ACCL": (train.nnz - kept) / pairs if pairs else np.nan,
-            }
-        )  # fmt: skip
-    return pd.DataFrame(rows)
 
 
 # ---- the toy -------------------------------------------------------------------------------------------------------------------
@@ -197,18 +129,12 @@ def cluster_sizes(sharings: Mapping[str, Sharing]) -> Figure:
         for name, sharing in sharings.items():
             falling = np.sort(np.bincount(getattr(sharing, side)[:, 0]))[::-1]
             falling = falling[falling > 0]
-            ax.plot(np.arange(1, falling.size + 1), falling, color=colour_of(name), drawstyle="steps-post", label=name)
+            ax.plot(np.arange(1, falling.size + 1), falling, color=method_colour(name), drawstyle="steps-post", label=name)
         ax.set(xscale="log", yscale="log", xlabel=f"rank of the {side[:-1]} row", title=f"Who shares: {side}")
-        _plain(ax)
+        plain_numbers(ax.xaxis, ax.yaxis)
     axes[0].set_ylabel("nodes that share the row")
     axes[1].legend(loc="upper right")
     return fig
-
-
-def _plain(ax: Axes) -> None:
-    for axis in (ax.xaxis, ax.yaxis):
-        axis.set_major_formatter(lambda value, _: f"{value:g}")
-        axis.set_minor_formatter(mpl.ticker.NullFormatter())
 
 
 def gamma_curve(curve: Mapping[float, float], tried: Sequence[tuple[float, float]], budget: float, chosen: float) -> Figure:
@@ -241,7 +167,7 @@ def time_against_edges(table: pd.DataFrame) -> Figure:
     """
     fig, ax = figure("single", 3.6)
     for (name, part), marker in zip(table.groupby("solver", sort=False), _MARKERS, strict=False):
-        ax.plot(part["edges"], part["seconds"], marker + "-", color=colour_of(name), label=name)
+        ax.plot(part["edges"], part["seconds"], marker + "-", color=method_colour(name), label=name)
     largest = table.iloc[int(table["edges"].to_numpy().argmax())]
     ends = np.array([table["edges"].min(), largest["edges"]])
     ax.plot(ends, largest["seconds"] * ends / largest["edges"], ":", color="#444444", linewidth=1.2, label="proportional")

@@ -6,22 +6,33 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator
 
-from recq_lib.companion.analysis.baco_ablation_tables import DEFAULT, FULL, QUARTERS, company, kept_by_activity
-from recq_lib.companion.plotting import PALETTE, figure, percent_axis, seed_dots
+from recq_lib.companion.analysis.activity import QUARTERS, kept_by_activity
+from recq_lib.companion.analysis.clusters import company
+from recq_lib.companion.analysis.paired import SHOWN
+from recq_lib.companion.analysis.weighting import DEFAULT, FULL
+from recq_lib.companion.plotting import (
+    PALETTE,
+    figure,
+    heat_map,
+    legend_below,
+    method_colour,
+    method_marker,
+    percent_axis,
+    plain_numbers,
+    seed_dots,
+)  # fmt: skip
 from recq_lib.evaluation.statistics import mean_interval
 from recq_lib.papers.baco.clustering import Clustering
+from recq_lib.runs.registry import METHODS
 
 # weighting → colour, line style; the first is the usual one
 STYLES = {
     "degree / released": ("pink", "-"), "degree / uniform": ("blue", "-"), "degree / degree": ("amber", "--"),
     "uniform / uniform": ("green", "-"), "sqrt / sqrt": ("sky", "-."), "log / log": ("brown", ":"),
 }  # fmt: skip
-_METHODS = {"baco": ("BACO", "pink", "o"), "graphhash": ("GraphHash", "amber", "s"), "random-hash": ("Random", "grey", "D")}
-_PLAIN = FuncFormatter(lambda value, _: f"{value:g}")
 
 
 # ---- the objective -------------------------------------------------------------------------------------------------------------
@@ -35,13 +46,8 @@ def prices(matrices: Mapping[str, np.ndarray]) -> Figure:
     for ax in axes.flat[len(relative) :]:
         ax.axis("off")
     for ax, (name, matrix) in zip(axes.flat, relative.items()):
-        ax.imshow(matrix, cmap="Blues", vmin=0, vmax=top, aspect="auto")
-        for (user, item), value in np.ndenumerate(matrix):
-            ax.text(item, user, f"{value:.1f}", ha="center", va="center", fontsize=8, color="white" if value > 0.6 * top else "#222222")
-        ax.set_xticks(range(matrix.shape[1]), [f"i{i}" for i in range(matrix.shape[1])])
-        ax.set_yticks(range(matrix.shape[0]), [f"u{u}" for u in range(matrix.shape[0])])
-        ax.tick_params(length=0)
-        ax.grid(visible=False)
+        users, items = ([f"{side}{k}" for k in range(n)] for side, n in zip("ui", matrix.shape, strict=True))
+        heat_map(ax, pd.DataFrame(matrix, users, items), ".1f", vmin=0, vmax=top)
         ax.set_title(name, color=_colour(name))
     return fig
 
@@ -64,7 +70,7 @@ def gamma_curves(curves: Mapping[str, tuple[np.ndarray, np.ndarray, float]], cho
     axes[0].set(ylabel="parameters / full table", title="γ as it is")
     axes[1].set_title("γ in one unit")
     percent_axis(axes[0], "y")
-    _legend_below(fig, axes[0], rows=2)
+    legend_below(fig, axes[0], rows=2)
     return fig
 
 
@@ -90,24 +96,18 @@ def row_sizes(found: Mapping[str, Clustering], degrees: tuple[np.ndarray, np.nda
         for ax in (upper, lower):
             for axis in (ax.xaxis, ax.yaxis):
                 axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-                axis.set_major_formatter(_PLAIN)
-                axis.set_minor_formatter(NullFormatter())
+            plain_numbers(ax.xaxis, ax.yaxis)
     axes[0, 0].set_ylabel("nodes on the row")
     axes[1, 0].set_ylabel("nodes on its row, median")
-    _legend_below(fig, axes[0, 0], rows=2)
+    legend_below(fig, axes[0, 0], rows=2)
     return fig
 
 
 def agreement(matrix: pd.DataFrame) -> Figure:
-    """Adjusted Rand indices, square, as `baco_ablation_tables.agreement` makes them."""
+    """Adjusted Rand indices, square, as `analysis.clusters.agreement` makes them."""
     fig, ax = figure("single", 1.5 + 0.36 * len(matrix))
-    ax.imshow(matrix.to_numpy(), vmin=0, vmax=1, cmap="Blues", aspect="auto")
-    for (row, column), value in np.ndenumerate(matrix.to_numpy()):
-        ax.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=8, color="white" if value > 0.6 else "#222222")
-    ax.set_xticks(range(len(matrix)), matrix.columns, rotation=40, ha="right", fontsize=8)
-    ax.set_yticks(range(len(matrix)), matrix.index, fontsize=8)
-    ax.tick_params(length=0)
-    ax.grid(visible=False)
+    heat_map(ax, matrix, ".2f", vmin=0, vmax=1)
+    ax.set_xticks(ax.get_xticks(), matrix.columns, rotation=40, ha="right")
     ax.set_title("Are they the same clusters? (adjusted Rand index)")
     return fig
 
@@ -129,7 +129,7 @@ def ghosts(per_sweep: Mapping[str, Sequence[float]], ends: Mapping[str, tuple[fl
     right.set(xlabel="rows / nodes after the last sweep", title="Every weighting at its own γ", ylim=(-0.6, len(ends) - 0.4))
     right.grid(axis="y", visible=False)
     percent_axis(right, "x", 1)
-    _legend_below(fig, left)
+    legend_below(fig, left)
     return fig
 
 
@@ -154,7 +154,7 @@ def reach(sizes: Mapping[int, np.ndarray], plain: Mapping[int, float], budgets: 
     )
     ax.grid(axis="x", visible=False)
     percent_axis(ax, "y")
-    _legend_below(fig, ax, rows=2)
+    legend_below(fig, ax, rows=2)
     return fig
 
 
@@ -180,20 +180,20 @@ def with_and_without(table: pd.DataFrame, full: np.ndarray, metric: str, title: 
     ax.set(xlabel=f"{metric} on test (small: seeds; bar: 95 % interval over seeds)", title=title, ylim=(-0.6, len(pairs) - 0.4))
     ax.grid(axis="y", visible=False)
     percent_axis(ax, "x", 1)
-    _legend_below(fig, ax)
+    legend_below(fig, ax)
     return fig
 
 
 def forest(by_choice: Mapping[str, pd.DataFrame], title: str) -> Figure:
     """Differences from the usual choice with 95 % intervals over users; filled where a test shows one (Holm), hollow where not.
 
-    by_choice : choice → rows of `ablation_tables.paired`, a the alternative, b the usual value
+    by_choice : choice → rows of `analysis.paired.paired`, a the alternative, b the usual value
     """
     entries = [(choice, row) for choice, tests in by_choice.items() for row in tests.itertuples()]
     fig, ax = figure("double", 1.3 + 0.3 * max(len(entries), 1))
     colours = dict(zip(by_choice, ("pink", "blue", "green", "amber", "brown"), strict=False))
     for place, (choice, row) in zip(range(len(entries) - 1, -1, -1), entries, strict=True):
-        colour, shown = PALETTE[colours[choice]], row.verdict in ("a better", "b better")
+        colour, shown = PALETTE[colours[choice]], row.verdict in SHOWN
         ax.plot([row.low, row.high], [place, place], color=colour, linewidth=1.8, zorder=2)
         ax.plot(row.difference, place, "o", color=colour, markerfacecolor=colour if shown else "white", markersize=6, zorder=3)
     for choice, tests in by_choice.items():
@@ -203,29 +203,29 @@ def forest(by_choice: Mapping[str, pd.DataFrame], title: str) -> Figure:
     ax.set_yticks(range(len(entries) - 1, -1, -1), [row.a for _, row in entries])
     ax.set(xlabel="difference from the usual choice, points (bar: 95 % over users)", title=title, ylim=(-0.6, max(len(entries), 1) - 0.4))
     ax.grid(axis="y", visible=False)
-    _legend_below(fig, ax)
+    legend_below(fig, ax)
     return fig
 
 
 def size_curve(table: pd.DataFrame, full: np.ndarray, metric: str, title: str) -> Figure:
     """Metric against the share of parameters for each way to share rows; the full table as a line. Rows of `runs_table`."""
     fig, ax = figure("single", 3.5)
-    for method, (name, colour, marker) in _METHODS.items():
-        means = []
+    for method in ("baco", "graphhash", "random-hash"):
+        means, colour = [], method_colour(method)
         for _, part in table[table["method"] == method].groupby("ratio"):
             x, interval = part["share"].mean(), mean_interval(part["value"].to_numpy())
             means.append((x, interval.mean))
             if len(part) > 1:
-                ax.plot([x, x], [interval.low, interval.high], color=PALETTE[colour], linewidth=1.4)
+                ax.plot([x, x], [interval.low, interval.high], color=colour, linewidth=1.4)
         if means:
-            ax.plot(*zip(*means, strict=True), marker + "-", color=PALETTE[colour], label=name)
+            ax.plot(*zip(*means, strict=True), method_marker(method) + "-", color=colour, label=METHODS[method].title)
     if len(full):
         ax.axhline(np.mean(full), color=PALETTE["blue"], linestyle="--", linewidth=1.3, label=FULL)
     ax.set(xlabel="parameters / full table", ylabel=f"{metric} on test", title=title, xlim=(0, None))
     ax.xaxis.set_major_locator(_whole())
     percent_axis(ax, "x")
     percent_axis(ax, "y", 1)
-    _legend_below(fig, ax)
+    legend_below(fig, ax)
     return fig
 
 
@@ -255,7 +255,7 @@ def activity(table: pd.DataFrame, elsewhere: Mapping[str, Mapping[int, float]], 
     left.set_xlabel("test users by training activity (training degree)\nbar: 95 % interval over seeds")
     left.set(ylabel=f"{metric} on test", title="Who is served how well")
     right.set(ylabel=f"{metric}, of the full table's", title="What is kept")
-    _legend_below(fig, left, right)
+    legend_below(fig, left, right)
     return fig
 
 
@@ -269,12 +269,3 @@ def _whole() -> MaxNLocator:
 
 def _colour(name: str) -> str:
     return PALETTE[STYLES.get(name, ("grey", "-"))[0]]
-
-
-def _legend_below(fig: Figure, *axes: Axes, rows: int = 1) -> None:
-    """One legend under all axes, in figure coordinates: an "outside" one would move into the stamp when the saved box is fitted."""
-    shown = {label: handle for ax in axes for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)}
-    room = (0.1 + 0.2 * rows) / fig.get_figheight()  # in inches
-    fig.set_layout_engine("constrained", rect=(0, room, 1, 1 - room))
-    place = {"loc": "lower center", "bbox_to_anchor": (0, 0, 1, 1), "bbox_transform": fig.transFigure}
-    fig.legend(list(shown.values()), list(shown), ncols=max(1, -(-len(shown) // rows)), **place)

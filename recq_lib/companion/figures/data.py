@@ -8,12 +8,11 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 from matplotlib.axes import Axes
-from matplotlib.axis import Axis
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator
 
-from recq_lib.companion.plotting import PALETTE, figure, method_colour, percent_axis
+from recq_lib.companion.plotting import PALETTE, figure, method_colour, percent_axis, plain_numbers
 from recq_lib.evaluation.statistics import MeanInterval
 
 _CYCLE = ("blue", "orange", "green", "pink", "amber", "sky")
@@ -31,17 +30,10 @@ def tails(degrees: Mapping[str, tuple[np.ndarray, np.ndarray]], null: tuple[np.n
             ax.plot(*_rank_frequency(pair[side]), color=PALETTE[colour], label=name)
         ax.plot(*_rank_frequency(null[side]), label=f"{next(iter(degrees))} if drawn evenly", **_NULL)
         ax.set(xscale="log", yscale="log", xlabel=f"rank of the {'item' if side else 'user'}", title=title)
-        _plain_numbers(ax.xaxis, ax.yaxis)
+        plain_numbers(ax.xaxis, ax.yaxis)
     axes[0].set_ylabel("train interactions")
     axes[0].legend(loc="lower left")
     return fig
-
-
-def _plain_numbers(*axes: Axis) -> None:
-    """10, 100, 1000 in place of powers of ten."""
-    for axis in axes:
-        axis.set_major_formatter(lambda value, _: f"{value:g}")
-        axis.set_minor_formatter(NullFormatter())
 
 
 def _rank_frequency(degrees: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -121,7 +113,7 @@ def splits(sizes: Mapping[str, tuple[np.ndarray, np.ndarray]], cold: pd.DataFram
     right.set_yscale("symlog", linthresh=1)
     right.set(ylim=(0, 12 * max(1, cold["found"].max())), xlabel="share of edges kept for training", ylabel="nodes without a train pair")
     right.set_title("A random edge split makes cold nodes")
-    _plain_numbers(left.xaxis, right.yaxis)
+    plain_numbers(left.xaxis, right.yaxis)
     percent_axis(right, "x")
     right.legend(loc="upper right", ncols=2)
     return fig

@@ -10,8 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from recq_lib.companion.analysis.hessian_tables import BOUNDS, EVERY_EPOCH, UNSHOWN, acted
-from recq_lib.companion.plotting import PALETTE, figure, percent_axis
+from recq_lib.companion.analysis.hessian import BOUNDS, EVERY_EPOCH, acted
+from recq_lib.companion.analysis.paired import UNSHOWN
+from recq_lib.companion.plotting import PALETTE, figure, legend_below, percent_axis
 from recq_lib.companion.report import groups
 from recq_lib.evaluation.statistics import mean_interval
 from recq_lib.runs.records import RunRecord
@@ -50,12 +51,12 @@ def staircase(
     fig.colorbar(shown, ax=right, label="loss of the codes")
     right.set(xlabel="this entry", ylabel="the same column of an item", title="Over two entries")
     right.grid(visible=False)
-    _legend_below(fig, left, rows=2)
+    legend_below(fig, left, rows=2)
     return fig
 
 
 def gradient_errors(by_scale: pd.DataFrame, by_delta: pd.DataFrame, natural: Mapping[int, float], s: float) -> Figure:
-    """Rows of `hessian_tables.estimator_errors`. Left: against the code scale, STE dashed, GSTE solid. Right: against multiples of δ.
+    """Rows of `gradient_errors.estimator_errors`. Left: against the code scale, STE dashed, GSTE solid. Right: against multiples of δ.
 
     natural : bits → the scale at which the codes have the mean size of the vectors (marked); s : scale of the right panel
     """
@@ -70,7 +71,7 @@ def gradient_errors(by_scale: pd.DataFrame, by_delta: pd.DataFrame, natural: Map
                 left.plot(natural[bits], at, "o", color=PALETTE[_BITS[bits]], markersize=5)
     left.set(xscale="log", yscale="log", xlabel="output scale s (largest |Q|)", ylabel="relative error of the gradient")
     left.set_title("Error against the code scale")
-    left.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    left.xaxis.set_major_formatter("{x:g}")
     left.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g}%"))
     left.legend(loc="upper left", fontsize=7.5)
     for bits, part in by_delta.groupby("bits"):
@@ -103,12 +104,12 @@ def corrections(records: Sequence[RunRecord], title: str) -> Figure:
         ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     _percent_log(axes[0], [value for ax in axes for line in ax.get_lines() for value in line.get_ydata()], "y")  # shared by both
     axes[0].set_ylabel("mean correction δ·|error|")
-    _legend_below(fig, axes[0], rows=-(-len(axes[0].get_lines()) // 3))
+    legend_below(fig, axes[0], rows=-(-len(axes[0].get_lines()) // 3))
     return fig
 
 
 def forest(found: pd.DataFrame, title: str) -> Figure:
-    """GSTE − STE per setting of `hessian_tables.differences`, with seed intervals, beside the mean correction.
+    """GSTE − STE per setting of `analysis.hessian.differences`, with seed intervals, beside the mean correction.
 
     Filled: a difference that is shown; hollow: not shown; cross: δ could not act, since every seed kept its first epoch.
     """
@@ -134,7 +135,7 @@ def forest(found: pd.DataFrame, title: str) -> Figure:
     _percent_log(right, found["correction"])
     for ax in (left, right):
         ax.grid(axis="y", visible=False)
-    _legend_below(fig, left)
+    legend_below(fig, left)
     return fig
 
 
@@ -152,7 +153,7 @@ def gain_against_correction(found: pd.DataFrame, title: str) -> Figure:
     ax.axhline(0, color="#555555", linewidth=1.0, zorder=0)
     ax.set(xlabel="mean correction δ·|error| of GSTE's runs", ylabel="GSTE − STE, points", title=title)
     _percent_log(ax, found["correction"])
-    _legend_below(fig, ax)
+    legend_below(fig, ax)
     return fig
 
 
@@ -186,7 +187,7 @@ def scale_and_estimator(table: pd.DataFrame, title: str) -> Figure:
     keys += [("full precision", {"color": PALETTE["blue"], "linestyle": "--", "linewidth": 1.2})] if (table["bits"] == 0).any() else []
     for label, style in keys:
         axes[0, 0].plot([], [], label=label, **style)
-    _legend_below(fig, axes[0, 0])
+    legend_below(fig, axes[0, 0])
     return fig
 
 
@@ -222,12 +223,3 @@ def _percent_log(ax: Axes, values: Sequence[float], axis: str = "x") -> None:
     target.set_major_locator(LogLocator(subs=(1.0, 3.0)) if wide else MaxNLocator(4))
     target.set_minor_locator(NullLocator())
     target.set_major_formatter(percent)
-
-
-def _legend_below(fig: Figure, ax: Axes, rows: int = 1) -> None:
-    """One legend under all axes, in figure coordinates: an "outside" one would move into the stamp when the saved box is fitted."""
-    handles, labels = ax.get_legend_handles_labels()
-    room = (0.1 + 0.2 * rows) / fig.get_figheight()  # in inches
-    fig.set_layout_engine("constrained", rect=(0, room, 1, 1 - room))
-    place = {"loc": "lower center", "bbox_to_anchor": (0, 0, 1, 1), "bbox_transform": fig.transFigure}
-    fig.legend(handles, labels, ncols=max(1, -(-len(labels) // rows)), **place)

@@ -10,16 +10,14 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
+from matplotlib.ticker import MaxNLocator
 from scipy.stats import norm
 
-from recq_lib.companion.plotting import PALETTE, figure, method_colour, percent_axis
+from recq_lib.companion.analysis.kept import ENCODERS, title_of
+from recq_lib.companion.plotting import PALETTE, bytes_axis, figure, method_colour, percent_axis
 from recq_lib.evaluation.statistics import mean_interval
 from recq_lib.papers.hq_gnn.quantizer import UniformQuantizer
-from recq_lib.runs.records import RunRecord
 
-TITLES = {"lightgcn": "full precision", "ngcf": "full precision", "hq-gnn": "HQ-GNN", "ptq-bits": "post-training"}
-ENCODERS = {"lightgcn": "LightGCN", "ngcf": "NGCF"}
 DIAGNOSTICS = {
     "beta": "clip range β",
     "s": "largest |Q|, s",
@@ -125,7 +123,7 @@ def against_optimum(paths: Mapping[float, Mapping[str, tuple[np.ndarray, np.ndar
             smooth = np.convolve(flips, np.ones(9) / 9, mode="valid")
             below.plot(np.arange(smooth.size) + 4, smooth, style, color=PALETTE[colour])
         top.set(title=f"codes ±{scale:g}", yscale="log")
-        top.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        top.yaxis.set_major_formatter("{x:g}")
         below.set(xlabel="step", xlim=(0, losses.shape[0]))
         percent_axis(below, "y", decimals=1)
     axes[1, 0].set_ylim(bottom=0)
@@ -152,7 +150,7 @@ def trace_band(samples: Mapping[str, np.ndarray], exact: Mapping[str, float], st
             ax.plot(m, np.cumsum(sequence) / m / exact[name], color=PALETTE["green"], linewidth=0.8, alpha=0.7)
         ax.axhline(1, color="#222222", linewidth=1.1, label="exact = closed form")
         ax.set(xscale="log", xlabel="random vectors m", title=name, xlim=(1, m[-1]))
-        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        ax.xaxis.set_major_formatter("{x:g}")
     axes.flat[0].set_ylabel("running mean / exact trace")
     axes.flat[-1].lines[0].set_label("Hutchinson")
     axes.flat[-1].legend(loc="upper right", fontsize=8)
@@ -202,36 +200,6 @@ def learning(history: Sequence[Mapping[str, float]], metric: str, title: str) ->
 # ---- share kept -----------------------------------------------------------------------------------------------------------------
 
 
-def encoder_of(record: RunRecord) -> str:
-    """ "lightgcn" or "ngcf"."""
-    return str(record.spec.params.get("option.encoder", record.spec.method))
-
-
-def kept_rows(records: Sequence[RunRecord], metrics: Sequence[str] = ("recall@50", "ndcg@50")) -> list[dict[str, object]]:
-    """What codes keep of the same encoder in full precision, per dataset, encoder, method and bits; the shares of each metric per seed.
-
-    Full precision is the record of most epochs: HQ-GNN starts from a trained model, and the longest run has had as many epochs as both.
-    Seeds without a full-precision record are left out. `stored` and `full` are bytes for all nodes. STE runs and other scale conventions
-    than those of study "bits" should be filtered before: rows differ in the named keys only.
-    """
-    key = {id(r): (r.spec.dataset, encoder_of(r)) for r in records}
-    by_length = sorted((r for r in records if r.spec.method in ENCODERS), key=lambda r: r.spec.params["epochs"])
-    full = {(*key[id(r)], r.spec.seed): r for r in by_length}
-    rows: dict[tuple, dict[str, object]] = {}
-    for record in records:
-        reference = full.get((*key[id(record)], record.spec.seed))
-        if record.spec.method in ENCODERS or reference is None:
-            continue
-        dataset, encoder = key[id(record)]
-        method, bits = record.spec.method, int(record.spec.params["option.bits"])
-        start = {"dataset": dataset, "encoder": encoder, "method": method, "bits": bits}
-        start |= {"stored": record.n_bytes["stored"], "full": reference.n_bytes["stored"]}
-        row = rows.setdefault((dataset, encoder, method, bits), start | {metric: [] for metric in metrics})
-        for metric in metrics:
-            row[metric].append(record.metrics[metric] / reference.metrics[metric])
-    return list(rows.values())
-
-
 def kept(rows: Sequence[Mapping[str, object]], metric: str = "recall@50") -> Figure:
     """Share of full precision against stored bytes, one panel per dataset and encoder; bars: 95 % intervals over seeds."""
     panels = list(dict.fromkeys((str(row["dataset"]), str(row["encoder"])) for row in rows))
@@ -244,8 +212,7 @@ def kept(rows: Sequence[Mapping[str, object]], metric: str = "recall@50") -> Fig
         for method, shift in (("ptq-bits", "bottom"), ("hq-gnn", "top")):
             _kept_line(ax, sorted((row for row in part if row["method"] == method), key=lambda row: row["bits"]), metric, method, shift)
         ax.set(title=f"{panel[0]}: {ENCODERS[panel[1]]}", xlabel="stored for search, all users and items")
-        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value / 1e6:g} MB" if value >= 1e6 else f"{value / 1e3:g} kB"))
-        ax.xaxis.set_minor_locator(NullLocator())
+        bytes_axis(ax.xaxis)
     for ax in list(axes.flat)[len(panels) :]:
         ax.set_visible(False)
     for ax in axes[:, 0]:
@@ -273,7 +240,7 @@ def _kept_line(ax: Axes, rows: Sequence[Mapping[str, object]], metric: str, meth
     means, sizes = [i.mean for i in intervals], [float(row["stored"]) for row in rows]
     spread = [0.0 if np.isnan(i.half_width) else i.half_width for i in intervals]
     form, colour = ("s-" if method == "hq-gnn" else "D--"), method_colour(method)
-    ax.errorbar(sizes, means, yerr=spread, fmt=form, color=colour, markersize=5, linewidth=1.2, label=TITLES[method])
+    ax.errorbar(sizes, means, yerr=spread, fmt=form, color=colour, markersize=5, linewidth=1.2, label=title_of(method))
     for row, size, mean, half in zip(rows, sizes, means, spread):
         end, shift, va = (mean + half, 5, "bottom") if side == "top" else (mean - half, -5, "top")
         name = f"b = {row['bits']}" if row is rows[0] else str(row["bits"])  # neighbours are too close for the whole name

@@ -1,26 +1,22 @@
-"""Figures of notebook 03: bytes of a node, the scaler, gradients through a step, annealing, accuracy against bytes, learning curves."""
+"""Figures of notebook 03: bytes of a node, the scaler, gradients through a step, annealing, learning curves beside logs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import matplotlib as mpl
 import numpy as np
-import pandas as pd
+import seaborn as sns
 import torch
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patheffects import withStroke
-from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
+from matplotlib.ticker import MaxNLocator, NullLocator
 from scipy.integrate import cumulative_trapezoid
-from scipy.optimize import isotonic_regression
 
+from recq_lib.companion.analysis.kept import title_of
+from recq_lib.companion.figures.accuracy import METRIC_TITLES
 from recq_lib.companion.plotting import PALETTE, figure, label_lines, method_colour, percent_axis
-from recq_lib.evaluation.statistics import mean_interval
 from recq_lib.parts.annealing import Schedule
 from recq_lib.parts.estimators import ESTIMATORS
-from recq_lib.runs.records import RunRecord
-from recq_lib.runs.registry import METHODS
 
 SLOPE_TITLES = {
     "identity": "identity (straight-through)",
@@ -29,14 +25,7 @@ SLOPE_TITLES = {
     "gaussian": "Gaussian (BiGeaR)",
     "fourier": "Fourier (BGCH)",
 }
-METRIC_TITLES = {"recall@20": "Recall@20", "ndcg_authors@20": "authors' NDCG@20", "ndcg@20": "standard NDCG@20"}
 _LAYERS = ("sky", "blue", "green", "amber", "pink")
-_MARKERS = {"lightgcn": "o", "l2q-gcn": "s", "l2q-gcn-anl": "D", "bigear": "^", "bgch": "v", "bgch-plus": "P"}
-
-
-def title_of(method: str) -> str:
-    """A method's name in these figures; LightGCN is the full-precision model here."""
-    return "full precision" if method == "lightgcn" else METHODS[method].title if method in METHODS else method
 
 
 # ---- the idea ------------------------------------------------------------------------------------------------------------------
@@ -126,8 +115,8 @@ def value_histogram(layers: np.ndarray, slope: str = "gaussian") -> Figure:
     top.legend(loc="upper left", bbox_to_anchor=(0.0, 0.88))
     bins = np.linspace(-reach, reach, 121)
     for layer, (values, colour, width) in enumerate(zip(layers, _LAYERS, spread)):
-        density, _ = np.histogram(values, bins=bins, density=True)
-        below.stairs(density, bins, color=PALETTE[colour], linewidth=1.3, label=f"layer {layer}: 99 % within ±{width:.2f}")
+        sns.histplot(values.ravel(), ax=below, bins=bins, stat="density", element="step", fill=False, color=PALETTE[colour],
+                     linewidth=1.3, label=f"layer {layer}: 99 % within ±{width:.2f}")  # fmt: skip
     below.set(xlabel="value v of a coordinate", ylabel="density", xlim=(-reach, reach), ylim=(0, None))
     below.legend(loc="upper right", fontsize=7.5)
     return fig
@@ -154,124 +143,9 @@ def relaxation(temperatures: Sequence[float], schedule: Schedule, epochs: int) -
         )
     right.set(yscale="log", xlabel="epoch", ylabel="temperature τ", title="Our schedule", xlim=(0, epochs))
     right.set_yticks([t for t in (0.05, 0.1, 0.2, 0.5, 1, 2, 4, 10) if 0.9 * min(values) <= t <= 1.1 * max(values)])
-    right.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    right.yaxis.set_major_formatter("{x:g}")
     right.yaxis.set_minor_locator(NullLocator())
     right.xaxis.set_major_locator(MaxNLocator(integer=True))
-    return fig
-
-
-# ---- accuracy and bytes ---------------------------------------------------------------------------------------------------------
-
-
-def accuracy(table: pd.DataFrame, metric: str, title: str, colour: Callable[[str], str] = method_colour) -> Figure:
-    """Rings per seed, mean and 95 % t-interval per method; columns method, seed and the metric (fractions); `colour` of a method."""
-    means = table.groupby("method")[metric].mean().sort_values()
-    fig, ax = figure("single", 0.9 + 0.36 * len(means))
-    for row, name in enumerate(means.index):
-        _dots(ax, row, table.loc[table["method"] == name, metric].to_numpy(), colour(name))
-    ax.set_yticks(range(len(means)), [title_of(name) for name in means.index])
-    seeds = "rings: seeds; bar: 95 % interval over seeds" if table.groupby("method").size().max() > 1 else "one seed each"
-    ax.set(xlabel=f"{METRIC_TITLES.get(metric, metric)} on test\n{seeds}", title=title)
-    ax.set(xlim=(0, 1.16 * ax.dataLim.x1), ylim=(-0.6, len(means) - 0.4))
-    ax.grid(axis="y", visible=False)
-    percent_axis(ax, "x")
-    return fig
-
-
-def _dots(ax: Axes, row: int, values: np.ndarray, colour: str, *, above: bool = False) -> None:
-    interval = mean_interval(values)
-    ax.scatter(values, np.full(values.size, row), s=15, facecolors="none", edgecolors=colour, zorder=3)
-    ax.scatter(interval.mean, row, s=38, color=colour, zorder=4)
-    right = values.max()
-    if values.size > 1:
-        ax.plot([interval.low, interval.high], [row, row], color=colour, linewidth=2.2, zorder=2)
-        right = max(right, interval.high)
-    place = {"xytext": (0, 4), "ha": "center", "va": "bottom"} if above else {"xytext": (7, 0), "va": "center"}
-    point = (interval.mean if above else right, row)
-    text = ax.annotate(f"{100 * interval.mean:.1f}%", point, textcoords="offset points", fontsize=8.5, **place)
-    text.set_path_effects([withStroke(linewidth=2.5, foreground="white")])
-
-
-def accuracy_against_bytes(table: pd.DataFrame, metric: str, title: str) -> Figure:
-    """Mean metric over seeds against bytes stored for all nodes; columns method, metric, bytes.stored."""
-    fig, ax = figure("double", 3.9)
-    points = []
-    for name, part in table.groupby("method", sort=False):
-        size, mean, colour = float(part["bytes.stored"].iloc[0]), part[metric].mean(), method_colour(name)
-        ax.plot(size, mean, _MARKERS.get(name, "X"), color=colour, markeredgecolor="white", markeredgewidth=0.5, markersize=8)
-        points.append((size, mean, title_of(name), colour))
-    sizes, means = zip(*(point[:2] for point in points))
-    room = max(max(means) - min(means), 0.1 * max(means))
-    ax.set(xscale="log", xlim=(min(sizes) / 1.4, 3 * max(sizes)), ylim=(max(0, min(means) - 0.2 * room), max(means) + 0.15 * room))
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _bytes(value)))
-    ax.xaxis.set_minor_locator(NullLocator())
-    ax.set(xlabel="stored for search, all users and items", ylabel=f"{METRIC_TITLES.get(metric, metric)}, mean over seeds", title=title)
-    percent_axis(ax, "y")
-    _name_points(ax, points)
-    return fig
-
-
-def _name_points(ax: Axes, points: Sequence[tuple[float, float, str, str]], gap: float = 11.0) -> None:
-    """Names beside the points, left where the next point is near; names above each other keep `gap` points of distance."""
-    ax.figure.canvas.draw()  # transData is settled only then
-    scale = 72 / ax.figure.dpi
-    sizes = sorted({point[0] for point in points})
-    for size, following in zip(sizes, [*sizes[1:], np.inf]):
-        shift, side = (-13, "right") if following < 2 * size else (13, "left")
-        column = sorted((point for point in points if point[0] == size), key=lambda point: point[1])
-        heights = np.array([ax.transData.transform(point[:2])[1] * scale for point in column])
-        steps = gap * np.arange(len(column))
-        placed = isotonic_regression(heights - steps).x + steps
-        for (x, y, name, colour), height, place in zip(column, heights, placed):
-            line = {"arrowstyle": "-", "color": "#BBBBBB", "linewidth": 0.6, "shrinkA": 0, "shrinkB": 4}
-            ax.annotate(
-                name, (x, y), xytext=(shift, place - height), textcoords="offset points",
-                ha=side, va="center", fontsize=8, color=colour, arrowprops=line,
-            )  # fmt: skip
-
-
-def _bytes(value: float) -> str:
-    return f"{value / 1e6:g} MB" if value >= 1e6 else f"{value / 1e3:g} kB"
-
-
-def recovery_rows(records: Sequence[RunRecord], metrics: Sequence[str] = ("recall@20", "ndcg@20")) -> list[dict[str, object]]:
-    """What codes keep of full precision, per dataset, width and method: the shares of each metric per seed, and how much smaller they are.
-
-    A code is compared with the full-precision record of its own dataset, width and seed; seeds without one are left out. `ratio` is one
-    float32 vector per node over the bytes stored.
-    """
-    full = {(r.spec.dataset, r.spec.params["dim"], r.spec.seed): r for r in records if r.spec.method == "lightgcn"}
-    rows: dict[tuple, dict[str, object]] = {}
-    for record in records:
-        dataset, dim, method = record.spec.dataset, record.spec.params["dim"], record.spec.method
-        reference = full.get((dataset, dim, record.spec.seed))
-        if method == "lightgcn" or reference is None:
-            continue
-        ratio = reference.n_bytes["parameters"] / record.n_bytes["stored"]
-        start = {"dataset": dataset, "dim": dim, "method": method, "ratio": ratio, "label": f"{dataset}, d = {dim}: {title_of(method)}"}
-        row = rows.setdefault((dataset, dim, method), start | {metric: [] for metric in metrics})
-        for metric in metrics:
-            row[metric].append(record.metrics[metric] / reference.metrics[metric])
-    return list(rows.values())
-
-
-def recovery(rows: Sequence[Mapping[str, object]], metrics: Sequence[str] = ("recall@20", "ndcg@20")) -> Figure:
-    """Share of full precision that codes keep, one panel per metric; the band is the abstract's 90-99 %.
-
-    rows : label, method, and for each metric the shares per seed
-    """
-    fig, axes = figure("double", 1.2 + 0.34 * len(rows), ncols=len(metrics), sharey=True)
-    for ax, metric in zip(axes, metrics):
-        ax.axvspan(0.90, 0.99, color=PALETTE["amber"], alpha=0.18, linewidth=0)
-        ax.axvline(1, color=PALETTE["blue"], linewidth=1.2)
-        for place, row in enumerate(reversed(rows)):
-            _dots(ax, place, np.asarray(row[metric], dtype=np.float64), method_colour(str(row["method"])), above=True)
-        low, high = min(0.88, ax.dataLim.x0), max(1.02, ax.dataLim.x1)
-        ax.set(xlim=(low - 0.02, high + 0.02), ylim=(-0.7, len(rows) - 0.2))
-        ax.set(xlabel="share of full precision", title=METRIC_TITLES.get(metric, metric))
-        ax.grid(axis="y", visible=False)
-        percent_axis(ax, "x")
-    axes[0].set_yticks(range(len(rows)), [str(row["label"]) for row in reversed(rows)])
     return fig
 
 

@@ -9,12 +9,12 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from recq_lib.companion.figures.accuracy import accuracy
 from recq_lib.companion.plotting import PALETTE, figure, label_lines, method_colour, percent_axis
 from recq_lib.data.interactions import Interactions
 from recq_lib.evaluation.statistics import mean_interval
 from recq_lib.runs.records import RunRecord
-
-TITLES = {"mostpop": "MostPop", "itemknn": "ItemKNN", "ease": "EASE^R", "gfcf": "GF-CF", "mf": "MF (BPR)", "lightgcn": "LightGCN"}
+from recq_lib.runs.registry import METHODS
 
 
 def drift(layers: np.ndarray, data: Interactions) -> Figure:
@@ -60,25 +60,12 @@ def epoch_shares(data: Interactions, users_by_convention: Mapping[str, np.ndarra
 
 
 def accuracy_by_method(table: pd.DataFrame, metric: str, title: str) -> Figure:
-    """Dots per seed, mean and 95 % t-interval per method; `table` has columns method, seed and the metric (fractions)."""
-    means = table.groupby("method")[metric].mean().sort_values()
-    fig, ax = figure("single", 0.9 + 0.42 * len(means))
-    for row, name in enumerate(means.index):
-        values = table.loc[table["method"] == name, metric].to_numpy()
-        interval, colour = mean_interval(values), method_colour(name)
-        ax.scatter(values, np.full(values.size, row), s=16, facecolors="none", edgecolors=colour, zorder=3)
-        ax.scatter(means[name], row, s=44, color=colour, zorder=4)
-        right = max(values)
-        if values.size > 1:
-            ax.plot([interval.low, interval.high], [row, row], color=colour, linewidth=2.2, zorder=2)
-            right = max(right, interval.high)
-        ax.annotate(f"{100 * means[name]:.1f}%", (right, row), xytext=(8, 0), textcoords="offset points", va="center", fontsize=8.5)
-    ax.set_yticks(range(len(means)), [TITLES.get(name, name) for name in means.index])
-    ax.set(xlabel=f"{metric} on test (rings: seeds; bar: 95 % interval over seeds)", title=title)
-    ax.set_xlim(0, 1.12 * table[metric].max())
-    ax.grid(axis="y", visible=False)
-    percent_axis(ax, "x")
-    return fig
+    """`accuracy` with every method under its own title: here full precision is the subject, not the reference."""
+    return accuracy(table, metric, title, _title)
+
+
+def _title(method: str) -> str:
+    return METHODS[method].title
 
 
 def learning_curves(records: Sequence[RunRecord], metric: str) -> Figure:
@@ -87,7 +74,7 @@ def learning_curves(records: Sequence[RunRecord], metric: str) -> Figure:
     seen: set[str] = set()
     for record in records:
         name, colour = record.spec.method, method_colour(record.spec.method)
-        label = "_" if name in seen else TITLES.get(name, name)
+        label = "_" if name in seen else _title(name)
         seen.add(name)
         points = [(entry["epoch"], entry[metric]) for entry in record.history if metric in entry]
         epochs, values = np.array(points).T

@@ -82,7 +82,7 @@ def table_bytes(table: pd.DataFrame) -> Figure:
             text = f"{big / small:.0f}×" if row < len(names) - 1 else f"{big / small:.0f}× from end to end"
             ax.annotate(text, (big / 1e6, row), xytext=(7, 0), textcoords="offset points", va="center", fontsize=8)
         ax.set(xscale="log", xlabel="MB (10⁶ bytes), logarithmic scale", title=f"d = {width}: bytes of the node table")
-        ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        ax.xaxis.set_major_formatter("{x:g}")
         ax.grid(axis="y", visible=False)
     axes[0].set_yticks(rows, names)
     axes[0].set_ylim(-0.6, len(names) - 0.4)

@@ -5,8 +5,11 @@ import pandas as pd
 import pytest
 from scipy.stats import norm
 
+from recq_lib.companion.analysis.kept import kept_rows
 from recq_lib.companion.figures import hq_gnn as plots
 from recq_lib.runs.records import RunRecord, RunSpec
+
+METRICS = ("recall@50", "ndcg@50")
 
 
 def lines(ax):
@@ -142,28 +145,13 @@ def records():
     return out
 
 
-def test_kept_rows_divide_by_the_same_encoder_and_seed():
-    ours, rounded, other = plots.kept_rows(records())
-    assert ours["recall@50"] == pytest.approx([0.9, 0.72])  # seed 2 has no full-precision run, nor has dataset b
-    assert (ours["stored"], ours["full"], ours["bits"], ours["encoder"]) == (200, 4000, 1, "lightgcn")
-    assert (rounded["method"], rounded["recall@50"], rounded["ndcg@50"]) == ("ptq-bits", pytest.approx([0.5]), pytest.approx([0.5]))
-    assert (other["encoder"], other["full"], other["recall@50"]) == ("ngcf", 16000, pytest.approx([0.9]))
-    assert plots.kept_rows(records()[:3]) == []
-
-
-def test_kept_rows_divide_by_the_longest_run_in_full_precision():
-    longer = [record("lightgcn", 0, recall=0.72, stored=4000, epochs=60)]
-    for found in (longer + records(), records() + longer):
-        assert plots.kept_rows(found)[0]["recall@50"] == pytest.approx([0.5, 0.72])
-
-
 def test_kept_places_shares_against_bytes_in_a_panel_per_encoder():
-    fig = plots.kept(plots.kept_rows(records()))
+    fig = plots.kept(kept_rows(records(), METRICS))
     assert [title(ax) for ax in fig.axes] == ["a: LightGCN", "a: NGCF"]
     left, right = fig.axes
     bars = {container.get_label(): container for container in left.containers}
     assert bars["HQ-GNN"].lines[0].get_xydata() == pytest.approx(np.array([[200, 0.81]]))
-    assert bars["post-training"].lines[0].get_xydata() == pytest.approx(np.array([[200, 0.5]]))
+    assert bars["post-training quantization"].lines[0].get_xydata() == pytest.approx(np.array([[200, 0.5]]))
     half = 12.706205 * 0.09 * np.sqrt(2) / np.sqrt(2)  # Student's t with one degree of freedom
     ends = bars["HQ-GNN"].lines[2][0].get_segments()[0][:, 1]
     assert ends == pytest.approx([0.81 - half, 0.81 + half], rel=1e-5)

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from helpers import random_interactions
 
-from recq_lib.companion.analysis.baco_ablation_tables import DEFAULT, FULL
+from recq_lib.companion.analysis.weighting import DEFAULT, FULL
 from recq_lib.companion.figures import baco_ablation as plots
 from recq_lib.companion.plotting import PALETTE
 from recq_lib.companion.studies.sharing import WEIGHTS
@@ -38,7 +38,7 @@ def test_prices_are_relative_to_their_mean():
     first, second, third, rest = plots.prices({"a": matrix, "b": 10 * matrix, "c": np.ones((2, 2))}).axes
     assert [text.get_text() for text in first.texts] == ["0.5", "1.5", "1.0", "1.0"] == [text.get_text() for text in second.texts]
     assert [text.get_text() for text in third.texts] == ["1.0"] * 4 and not rest.axison
-    assert {ax.images[0].get_clim() for ax in (first, second, third)} == {(0, 1.5)}
+    assert {ax.collections[0].get_clim() for ax in (first, second, third)} == {(0, 1.5)}
 
 
 def test_gamma_curves_are_scaled_on_the_right_only():

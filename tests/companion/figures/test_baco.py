@@ -1,16 +1,11 @@
-"""What the figures of notebook 05 show: the numbers in the artists, not the pixels; and its measures against naive loops."""
+"""What the figures of notebook 05 show: the numbers in the artists, not the pixels."""
 
-from itertools import combinations
 
 import numpy as np
 import pandas as pd
 import pytest
-from helpers import baco_record, random_interactions
-from hypothesis import given
-from hypothesis import strategies as st
 
 from recq_lib.companion.figures import baco as plots
-from recq_lib.companion.plotting import PALETTE
 from recq_lib.data.toy import toy
 from recq_lib.sharing.sharing import Sharing
 
@@ -23,63 +18,6 @@ def title(ax):
 
 def lines(ax):
     return {line.get_label(): line for line in ax.get_lines() if not line.get_label().startswith("_")}
-
-
-# ---- names ---------------------------------------------------------------------------------------------------------------------
-
-
-def test_names_tell_variants_apart():
-    names = [plots.name_of(baco_record(method)) for method in ("lightgcn", "graphhash", "random-hash", "baco")]
-    assert names == ["full table", "GraphHash", "Random", "BACO"]
-    assert plots.name_of(baco_record("baco", scu=False)) == "BACO without SCU"
-    assert plots.title_of("nobody") == "nobody"
-
-
-def test_ways_to_share_have_different_colours():
-    names = ("BACO", "GraphHash", "Leiden", "random", "full table", "SCC")
-    assert len({plots.colour_of(name) for name in names}) == len(names)
-    assert plots.colour_of("BACO without SCU") == plots.colour_of("baco") == PALETTE["pink"]
-
-
-# ---- measures ------------------------------------------------------------------------------------------------------------------
-
-
-@given(st.lists(st.integers(0, 4), min_size=7, max_size=7))
-def test_by_cluster_keeps_clusters_together_largest_first(found):
-    labels = np.array(found)
-    users, items = plots.by_cluster(labels, 4)
-    assert sorted(users.tolist()) == [0, 1, 2, 3] and sorted(items.tolist()) == [0, 1, 2]
-    size = {label: found.count(label) for label in found}
-    for order, offset in ((users, 0), (items, 4)):
-        keys = [(-size[found[offset + node]], found[offset + node], node) for node in order]
-        assert keys == sorted(keys)
-
-
-@given(st.lists(st.integers(1, 50), min_size=1, max_size=12))
-def test_gini_is_half_the_relative_mean_difference(sizes):
-    expected = sum(abs(a - b) for a in sizes for b in sizes) / (2 * len(sizes) * sum(sizes))
-    assert plots.gini(np.array(sizes)) == pytest.approx(expected, abs=1e-12)
-
-
-def test_balance_counts_by_loops():
-    data, rng = random_interactions(12, 9, 50, seed=4, test=5), np.random.default_rng(4)
-    labels = rng.integers(0, 6, 21)
-    pairs = list(zip(*data.pairs("train"), strict=True))
-    inside = sum(labels[u] == labels[12 + i] for u, i in pairs)
-    assert plots.inside(data.train, labels) == inside
-    row = plots.balance(data.train, {"some": labels}).iloc[0]
-    clusters = sorted(set(labels.tolist()))
-    between = [sum({labels[u], labels[12 + i]} == {a, b} for u, i in pairs) for a, b in combinations(clusters, 2)]
-    assert row["ACCL"] == pytest.approx(np.mean(between)) and row["inside, %"] == pytest.approx(100 * inside / len(pairs))
-    assert (row["user rows"], row["item rows"]) == (len(set(labels[:12].tolist())), len(set(labels[12:].tolist())))
-    sizes = [labels.tolist().count(k) for k in clusters]
-    assert row["clusters"] == len(clusters) and row["largest"] == max(sizes)
-    assert row["singletons, %"] == pytest.approx(100 * sizes.count(1) / len(sizes))
-
-
-def test_balance_of_one_cluster_has_no_pairs():
-    row = plots.balance(toy().train, {"one": np.zeros(11, int)}).iloc[0]
-    assert np.isnan(row["ACCL"]) and row["inside, %"] == 100 and row["Gini"] == 0
 
 
 # ---- the toy -------------------------------------------------------------------------------------------------------------------

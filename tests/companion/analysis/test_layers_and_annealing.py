@@ -1,11 +1,11 @@
-"""The tables of notebooks 06 and 07, from records made by hand."""
+"""Runs of the studies "layerwise" and "annealing" as tables and in words, from records made by hand."""
 
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import stats
 
-from recq_lib.companion.analysis import ablation_tables as tables
+from recq_lib.companion.analysis import layers_and_annealing as tables
+from recq_lib.companion.analysis.paired import means, recalls
 from recq_lib.papers.l2q_gcn import LayerwiseSign
 from recq_lib.runs import store as results
 from recq_lib.runs.records import RunRecord, RunSpec
@@ -68,28 +68,10 @@ def test_means_and_recalls_gather_seeds(tmp_path, monkeypatch):
     for run in runs:
         results.save(run)
     table = tables.layerwise_table(runs)
-    assert tables.means(table).to_dict() == pytest.approx({"every layer 3×64": 0.25, "mean of layers 64": 0.5})
-    found = tables.recalls(table)
+    assert means(table).to_dict() == pytest.approx({"every layer 3×64": 0.25, "mean of layers 64": 0.5})
+    found = recalls(table)
     np.testing.assert_array_equal(found["every layer 3×64"], [np.zeros(USERS), hits / 4])
     np.testing.assert_array_equal(found["mean of layers 64"], [1 - hits / 4])
-
-
-def test_paired_corrects_over_the_pairs_that_exist():
-    rng = np.random.default_rng(0)
-    low, high = rng.random((3, 60)), rng.random((2, 60)) + 0.4
-    twin = low + rng.normal(0, 1e-3, (3, 60))
-    table = tables.paired({"low": low, "high": high, "twin": twin}, [("low", "high"), ("low", "absent"), ("high", "low"), ("twin", "low")])
-    assert table[["a", "b"]].to_numpy().tolist() == [["low", "high"], ["high", "low"], ["twin", "low"]]
-    raw = [stats.wilcoxon(a.mean(0) - b.mean(0)).pvalue for a, b in ((low, high), (high, low), (twin, low))]
-    assert table["p_holm"].iloc[0] == pytest.approx(3 * min(raw)) and table["p_holm"].iloc[2] == pytest.approx(raw[2])
-    assert table["difference"].tolist() == pytest.approx([100 * (a - b).mean() for a, b in ((low.mean(0), high.mean(0)),
-        (high.mean(0), low.mean(0)), (twin.mean(0), low.mean(0)))])  # fmt: skip
-    assert table["verdict"].tolist() == ["b better", "a better", "no difference shown"]
-    assert table["seeds"].tolist() == ["0/2", "2/2", f"{sum((twin - low).mean(axis=1) > 0)}/3"]
-    said = tables.sentences(table)
-    assert said[0].startswith("low against high: worse (-") and said[1].startswith("high against low: better (+")
-    assert "no difference shown" in said[2]
-    assert tables.paired({"low": low}, [("low", "high")]).empty
 
 
 def judged(*rows):

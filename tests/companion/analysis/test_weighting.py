@@ -1,17 +1,14 @@
-"""The tables of notebook 09: measures against naive loops, runs from records made by hand."""
-
-from itertools import combinations
+"""Runs of study "weighting" as tables and in words, from records made by hand."""
 
 import numpy as np
 import pandas as pd
 import pytest
-from helpers import random_interactions
+from scipy import stats
 
-from recq_lib.companion import published
-from recq_lib.companion.analysis import baco_ablation_tables as tables
+from recq_lib.companion.analysis import weighting as tables
+from recq_lib.companion.analysis.paired import recalls
 from recq_lib.companion.studies import study as studies
 from recq_lib.config import TrainConfig
-from recq_lib.papers.baco.clustering import cluster, node_weights
 from recq_lib.runs import store as results
 from recq_lib.runs.records import RunRecord, RunSpec
 from recq_lib.runs.registry import resolve
@@ -34,56 +31,6 @@ def record(method="baco", seed=0, value=0.2, *, hits=None, n_test=None, rows=(6,
         n_bytes={"parameters": 4 * parameters, "table": 4 * parameters + 200, "stored": 4 * DIM * 50},
         provenance={"table_parameters": parameters} | counts,
     )  # fmt: skip
-
-
-# ---- clusterings ---------------------------------------------------------------------------------------------------------------
-
-
-def test_common_unit_is_the_price_of_all_pairs_per_interaction():
-    data = random_interactions(9, 7, 30, seed=1, test=5)
-    for user, item in (("degree", "released"), ("uniform", "uniform"), ("log", "sqrt")):
-        w = node_weights(data, user, item)
-        expected = sum(a * b for a in w[:9] for b in w[9:]) / data.n_train
-        assert tables.common_unit(data, w) == pytest.approx(expected)
-    assert tables.common_unit(data, node_weights(data, "degree", "degree")) == pytest.approx(1)
-
-
-def test_measures_count_by_loops():
-    data = random_interactions(12, 9, 50, seed=4, test=5)
-    found = cluster(data, 0.7)
-    row = tables.measures(data, {"some": found}, DIM).iloc[0]
-    users, items = found.user_rows.tolist(), found.item_rows.tolist()
-    assert (row["weights"], row["γ"], row["user rows"], row["item rows"]) == ("some", 0.7, len(set(users)), len(set(items)))
-    assert row["second"] == sum(second >= 0 for second in found.user_second)
-    assert row["size, %"] == pytest.approx(100 * (DIM * (len(set(users)) + len(set(items))) + row["second"]) / (DIM * 21))
-    assert row["largest, users"] == max(map(users.count, users)) and row["largest, items"] == max(map(items.count, items))
-    single = sum(users.count(u) == 1 for u in users) + sum(items.count(i) == 1 for i in items)
-    assert row["alone, %"] == pytest.approx(100 * single / 21)
-    inside = sum(found.labels[u] == found.labels[12 + i] for u, i in zip(*data.pairs("train"), strict=True))
-    assert row["inside, %"] == pytest.approx(100 * inside / data.n_train)
-
-
-def test_company_takes_medians_in_groups_of_similar_degree():
-    degree = np.array([1, 1, 2, 2, 5, 5, 9, 9])
-    rows = np.array([0, 0, 0, 1, 1, 2, 3, 4])
-    x, y = tables.company(degree, rows, bins=4)
-    assert x.tolist() == [1, 2, 5, 9]
-    assert y.tolist() == [3, 2.5, 1.5, 1]
-    x, y = tables.company(np.full(5, 7), np.zeros(5, int))  # one degree, one group
-    assert x.tolist() == [7] and y.tolist() == [5]
-
-
-def test_agreement_is_the_adjusted_rand_index_of_pairs():
-    rng = np.random.default_rng(2)
-    labels = {"a": rng.integers(0, 4, 30), "b": rng.integers(0, 3, 30), "c": np.arange(30) % 5}
-    found = tables.agreement(labels)
-    pairs = list(combinations(range(30), 2))
-    for a, b in combinations(labels, 2):
-        one, other = (np.array([v[i] == v[j] for i, j in pairs]) for v in (labels[a], labels[b]))
-        chance = one.sum() * other.sum() / len(pairs)
-        expected = ((one & other).sum() - chance) / ((one.sum() + other.sum()) / 2 - chance)
-        assert found.loc[a, b] == pytest.approx(expected) == pytest.approx(found.loc[b, a])
-    assert np.diag(found).tolist() == [1, 1, 1]
 
 
 # ---- runs ----------------------------------------------------------------------------------------------------------------------
@@ -151,40 +98,36 @@ def test_recalls_divide_by_the_smaller_of_k_and_test_items(tmp_path, monkeypatch
     runs = [record(seed=1, hits=hits, n_test=n_test), record(seed=0, n_test=n_test), record("lightgcn", hits=hits, n_test=n_test)]
     for run in runs:
         results.save(run)
-    found = tables.recalls(tables.runs_table(runs, "recall_min@20"), 20)
+    found = recalls(tables.runs_table(runs, "recall_min@20"), 20, capped=True)
     assert list(found) == [tables.DEFAULT, tables.FULL]
     np.testing.assert_allclose(found[tables.DEFAULT], [np.zeros(12), [0.5] * 12])
     np.testing.assert_allclose(found[tables.FULL], [[0.5] * 12])
 
 
-# ---- activity ------------------------------------------------------------------------------------------------------------------
+
+# ---- choices ---------------------------------------------------------------------------------------------------------------------
 
 
-def test_quarters_keep_equal_degrees_together():
-    assert tables.quarters(np.array([4, 1, 3, 2, 8, 7, 6, 5])).tolist() == [1, 0, 1, 0, 3, 3, 2, 2]
-    found = tables.quarters(np.array([5, 5, 5, 5, 9]))
-    assert found[:4].tolist() == [0, 0, 0, 0] and found[4] == 3
+def test_alternatives_differ_from_the_usual_value_in_one_choice():
+    log = {"user_weight": "log", "item_weight": "log"}
+    runs = [record(), record(scu=False), record(**log), record(**log, scu=False)]
+    runs += [record(ghost=False), record(sweeps=3), record(ratio=0.1), record("graphhash"), record("lightgcn")]
+    found = tables.alternatives(tables.runs_table(runs, "recall_min@20"))
+    usual = tables.DEFAULT
+    assert found["weights"] == [("log / log", usual)]
+    assert found["second rows"] == [(f"{usual}, no second rows", usual), ("log / log, no second rows", "log / log")]
+    assert found["ghosts"] == [(f"{usual}, no ghosts", usual)] and found["sweeps"] == [(f"{usual}, 3 sweeps", usual)]
 
 
-def test_by_activity_means_per_quarter_and_what_is_kept():
-    quarter = np.array([0, 0, 1, 1])
-    by_name = {tables.FULL: np.array([[0.4, 0.6, 1.0, 0.6]]), "x": np.array([[0.2, 0.4, 0.8, 0.8], [0.4, 0.0, 0.4, 0.4]])}
-    table = tables.by_activity(by_name, quarter)
-    assert len(table) == 2 + 4 and set(table["users"]) == {2}
-    x = table[table["name"] == "x"]
-    assert x.sort_values(["quarter", "seed"])["value"].tolist() == pytest.approx([0.3, 0.2, 0.8, 0.4])
-    kept = tables.kept_by_activity(table)
-    assert list(kept) == ["x"] and kept["x"] == pytest.approx({0: 0.25 / 0.5, 1: 0.6 / 0.8})
-    assert tables.kept_by_activity(x) == {}
-
-
-def test_published_kept_divides_figure_5_by_its_full_table():
-    kept = tables.published_kept()
-    assert set(kept) == {"gowalla", "yelp2018"} and all(list(k) == [0, 1, 2, 3] for k in kept.values())
-    cell = {"dataset": "gowalla", "metric": "recall_min@20", "setting": "activity=75-100"}
-    ours, full = (published.value(paper="baco", method=name, **cell) for name in ("baco", "lightgcn"))
-    assert kept["gowalla"][3] == pytest.approx(ours / full) and 0.9 < kept["gowalla"][3] < 1
-    assert kept["gowalla"][3] > tables.published_kept("graphhash")["gowalla"][3]
+def test_choices_are_corrected_together(rng):
+    table = tables.runs_table([record(), record(ghost=False), record(sweeps=3)], "recall_min@20")
+    base = rng.random((1, 40))
+    by_name = dict(zip(table["name"], (base, base + rng.normal(0.05, 0.1, (1, 40)), base + rng.normal(0.02, 0.1, (1, 40))), strict=True))
+    found = tables.tested(table, by_name)
+    assert [len(tests) for tests in found.values()] == [0, 0, 1, 1]
+    raw = [stats.wilcoxon(by_name[name][0] - base[0]).pvalue for name in table["name"][1:]]
+    adjusted = [found["ghosts"]["p_holm"].item(), found["sweeps"]["p_holm"].item()]
+    assert min(adjusted) == pytest.approx(min(1, 2 * min(raw))) and max(adjusted) == pytest.approx(max(*raw, min(adjusted)))
 
 
 # ---- words ---------------------------------------------------------------------------------------------------------------------

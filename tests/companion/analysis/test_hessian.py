@@ -1,89 +1,17 @@
-"""The tables of notebook 08: gradients against loops over entries, differences from records made by hand."""
+"""GSTE − STE by setting, from records made by hand, and what is said about it."""
 
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 from scipy import stats
 
-from recq_lib.companion.analysis import hessian_tables as tables
+from recq_lib.companion.analysis import hessian as tables
+from recq_lib.companion.analysis.paired import UNSHOWN
 from recq_lib.companion.studies import study as studies
-from recq_lib.papers.hq_gnn.trace import bpr_deltas
 from recq_lib.runs import store as results
 from recq_lib.runs.records import RunRecord, RunSpec
 
 USERS = 60
-
-
-# ---- gradients ---------------------------------------------------------------------------------------------------------------
-
-
-def loss_of(q, triples):
-    total = 0.0
-    for u, i, j in zip(*(part.tolist() for part in triples)):
-        total += np.logaddexp(0, -float(q[u] @ (q[i] - q[j])))
-    return total / len(triples[0])
-
-
-@pytest.fixture
-def small():
-    """Vectors of 3 users and 4 items, and triples in which rows repeat and the last item occurs in none."""
-    x = torch.randn(7, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
-    return x, tuple(torch.tensor(rows) for rows in ([0, 0, 1, 2, 2], [3, 4, 3, 5, 4], [5, 5, 4, 3, 3]))
-
-
-def test_change_slopes_are_those_of_a_loop_over_entries(small):
-    x, triples = small
-    change = torch.linspace(-1, 1.6, 21, dtype=torch.float64).reshape(7, 3)
-    found = tables.change_slopes(x, triples, change)
-    for entry in np.ndindex(7, 3):
-        moved = x.clone()
-        moved[entry] += change[entry]
-        expected = (loss_of(moved, triples) - loss_of(x, triples)) / float(change[entry])
-        assert float(found[entry]) == pytest.approx(expected, abs=1e-12)
-    assert (found[6] == 0).all()
-
-
-@pytest.mark.parametrize("bits", [1, 2, 4])
-def test_estimator_errors_follow_their_definition(small, bits):
-    x, triples = small
-    s, top = 0.8, 2**bits - 1
-    codes, values, kept = np.zeros((7, 3)), np.zeros((7, 3)), np.zeros((7, 3), bool)
-    odd = np.arange(-top, top + 1, 2)
-    for rows in (range(3), range(3, 7)):
-        beta = 3 * x[rows.start : rows.stop].numpy().std()
-        for r in rows:
-            for k in range(3):
-                raw = float(x[r, k]) * top / beta
-                values[r, k] = min(max(raw, -top), top)
-                codes[r, k] = odd[np.abs(odd - values[r, k]).argmin()]
-                kept[r, k] = abs(raw) < top and r < 6
-    q = torch.tensor(s / top * codes)
-    (of_users,), (of_items,) = bpr_deltas(q, *triples)
-    truth, size, g = np.zeros((7, 3)), np.zeros((7, 3)), np.zeros((7, 3))
-    for r, k in np.ndindex(7, 3):
-        error = values[r, k] - codes[r, k]
-        size[r, k] = (of_users if r < 3 else of_items) * s / top * error
-        other, moved, h = q.clone(), q.clone(), 1e-6
-        other[r, k] += s / top * (2 if error > 0 else -2)
-        truth[r, k] = (loss_of(other, triples) - loss_of(q, triples)) / float(other[r, k] - q[r, k])
-        moved[r, k] += h
-        g[r, k] = (loss_of(moved, triples) - loss_of(q, triples)) / h
-    table = tables.estimator_errors(x, 3, triples, bits, s, (0.0, 1.0, 3.0)).set_index("times")
-    for times, row in table.iterrows():
-        estimate, true = (g + times * np.abs(g) * size)[kept], truth[kept]
-        assert row["error"] == pytest.approx(np.linalg.norm(estimate - true) / np.linalg.norm(true), abs=1e-4)
-        assert row["cosine"] == pytest.approx(estimate @ true / np.linalg.norm(estimate) / np.linalg.norm(true), abs=1e-4)
-        assert row["wrong_sign"] == pytest.approx((np.sign(estimate) != np.sign(true)).mean())
-        assert row["correction"] == pytest.approx(np.abs(size[kept]).mean())
-
-
-def test_short_codes_leave_nothing_to_correct(small):
-    x, triples = small
-    errors = [tables.estimator_errors(x, 3, triples, 1, s).set_index("times") for s in (0.01, 0.1)]
-    assert errors[0].loc[0.0, "error"] < 1e-3
-    ratio = errors[1].loc[1.0, "correction"] / errors[0].loc[1.0, "correction"]
-    assert ratio == pytest.approx(100, rel=0.05)  # grows with the square of the scale
 
 
 # ---- runs --------------------------------------------------------------------------------------------------------------------
@@ -150,7 +78,7 @@ def test_differences_pair_seeds_and_users(recorded):
     assert found["verdict"].to_dict() == {
         fixed: "GSTE better",
         two: "STE better",
-        learn: tables.UNSHOWN,
+        learn: UNSHOWN,
         f"{fixed}, δ every 10 epochs": "GSTE better",
     }
     assert found.loc[learn, ["difference", "low", "high", "p_holm", "idle"]].tolist() == [0, 0, 0, 1, 4]
@@ -167,7 +95,7 @@ def _estimator(record):
 
 def test_one_seed_shows_nothing(recorded):
     found = tables.differences(tables.runs_table([r for r in recorded if r.spec.seed == 0]))
-    assert (found["verdict"] == tables.UNSHOWN).all() and found["low"].isna().all()
+    assert (found["verdict"] == UNSHOWN).all() and found["low"].isna().all()
 
 
 def test_nothing_recorded_says_so():
@@ -188,12 +116,12 @@ def rows(*entries):
 
 def test_scale_or_estimator_compares_within_a_group():
     found = rows(
-        ("a", 1, "scale", 30.0, 0.1, 0.01, tables.UNSHOWN),
+        ("a", 1, "scale", 30.0, 0.1, 0.01, UNSHOWN),
         ("a", 1, "fixed", 25.0, -2.0, 0.2, "STE better"),
         ("a", 2, "fixed", 35.0, 1.0, 0.1, "GSTE better"),
     )
     (row,) = tables.scale_or_estimator(found).to_dict("records")
-    assert (row["bits"], row["best"], row["best_ste"], row["verdict"], row["idle"]) == (1, "scale", 30.0, tables.UNSHOWN, False)
+    assert (row["bits"], row["best"], row["best_ste"], row["verdict"], row["idle"]) == (1, "scale", 30.0, UNSHOWN, False)
     assert (row["scale"], row["estimator"], row["at_best"]) == pytest.approx((5.0, 2.0, 0.1))
 
 
@@ -203,7 +131,7 @@ def said(*entries):
 
 
 def test_plain_words_follow_the_records():
-    short, long = ("a", 1, "scale", 30.0, 0.1, 0.01, tables.UNSHOWN), ("a", 1, "fixed", 25.0, 2.0, 0.2, "GSTE better")
+    short, long = ("a", 1, "scale", 30.0, 0.1, 0.01, UNSHOWN), ("a", 1, "fixed", 25.0, 2.0, 0.2, "GSTE better")
     text = said(short, long)
     assert "GSTE better, shown in 1: 1 bit, codes ±1, warm start on a (+2.00)." in text and "STE better: shown in none." in text
     assert "No difference shown in 1; the mean differences there: +0.10 points." in text
@@ -218,7 +146,7 @@ def test_plain_words_follow_the_records():
 
 
 def test_plain_words_set_settings_aside_that_never_felt_the_estimator():
-    idle = ("a", 1, "scale", 30.0, 0.0, 0.3, tables.UNSHOWN, 3)
+    idle = ("a", 1, "scale", 30.0, 0.0, 0.3, UNSHOWN, 3)
     text = said(idle, ("a", 1, "fixed", 25.0, 2.0, 0.2, "GSTE better"))
     assert "In 1 of them every seed kept its first epoch" in text and "No difference shown" not in text
     assert "(in 1 of them δ did not act)" in text and "smallest +2.00" in text
@@ -227,5 +155,5 @@ def test_plain_words_set_settings_aside_that_never_felt_the_estimator():
 
 @pytest.mark.parametrize(("sign", "words"), [(1, "grows with"), (-1, "falls with")])
 def test_plain_words_name_the_trend(sign, words):
-    entries = [("a", b, "fixed", 30.0, sign * 0.1 * b, 0.01 * b, tables.UNSHOWN) for b in range(1, 7)]
+    entries = [("a", b, "fixed", 30.0, sign * 0.1 * b, 0.01 * b, UNSHOWN) for b in range(1, 7)]
     assert f"the difference {words} the correction (Spearman {sign:+.2f}" in said(*entries)

@@ -1,88 +1,23 @@
-"""Tables behind notebook 08: gradient errors against finite differences, GSTE − STE per setting, and what they say in words (ours)."""
+"""Runs of study "hessian": GSTE − STE for each setting, and what the differences say in words (ours)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import pandas as pd
-import torch
 from scipy import stats
-from torch.nn.functional import softplus
 
+from recq_lib.companion.analysis.paired import A_BETTER, B_BETTER, UNSHOWN, recall_of
 from recq_lib.evaluation.statistics import compare, holm, mean_interval
-from recq_lib.papers.hq_gnn.quantizer import nearest_odd, top_level
-from recq_lib.papers.hq_gnn.trace import bpr_deltas
 from recq_lib.runs import registry
-from recq_lib.runs import store as results
 from recq_lib.runs.records import RunRecord
 from recq_lib.runs.run import Plan
 
 FULL = "full precision"
 BOUNDS = {"scale": "two scales", "learn": "one scale", "fixed": "codes ±1"}
 EVERY_EPOCH = "every epoch"
-UNSHOWN = "no difference shown"
 GROUP = ["dataset", "bits", "bounds", "warm"]
-
-
-# ---- gradients ---------------------------------------------------------------------------------------------------------------
-
-
-def change_slopes(vectors: torch.Tensor, triples: Sequence[torch.Tensor], change: torch.Tensor) -> torch.Tensor:
-    """(loss after adding change[r, k] to vectors[r, k] alone, minus loss) / change[r, k], for every r and k: [R, d].
-
-    The loss is the mean BPR loss of the triples (user, positive, negative), each [T] rows of `vectors` [R, d]; users' and items' rows do
-    not overlap, and positive and negative differ, so that an entry acts on a triple's score once. `change` must have no zeros.
-    """
-    users, positives, negatives = triples
-    difference = vectors[positives] - vectors[negatives]
-    scores = (vectors[users] * difference).sum(dim=1)
-    before, moved = softplus(-scores), torch.zeros_like(vectors)
-    for rows, other in ((users, difference), (positives, vectors[users]), (negatives, -vectors[users])):
-        after = softplus(-(scores[:, None] + change[rows] * other))
-        moved.index_add_(0, rows, after - before[:, None])
-    return moved / scores.numel() / change
-
-
-def estimator_errors(
-    x: torch.Tensor, n_users: int, triples: Sequence[torch.Tensor], bits: int, s: float, times: Sequence[float] = (0.0, 1.0)
-) -> pd.DataFrame:
-    """How far STE's and GSTE's gradients are from what a change of code would do to the loss; one row per multiple of the measured δ.
-
-    Parameters
-    ----------
-    x : [R, d] vectors to quantize, users' rows first; clip range ±3·std(x) per side, output scale `s`
-    triples : (users, positives, negatives), each [T] rows of x
-    times : multiples of δ; 0 is STE and 1 is GSTE
-
-    The true slope of an entry is that of the line between its code and the neighbour on the side of its error. Entries outside the clip
-    range (no estimator moves them) and rows in no triple are left out. Columns: bits, s, times, error (‖estimate − slope‖/‖slope‖),
-    cosine, wrong_sign (share), correction (mean δ·|error in Q|, not multiplied).
-    """
-    x, top = x.double(), top_level(bits)  # a change of one entry moves the loss in its last digits
-    sides = [part * (top / (3 * part.std(correction=0))) for part in (x[:n_users], x[n_users:])]
-    v = torch.cat(sides)
-    codes = nearest_odd(v.clamp(-top, top))
-    error, step = v.clamp(-top, top) - codes, s / top
-    vectors = (step * codes).requires_grad_()
-    users, positives, negatives = triples
-    loss = softplus(-(vectors[users] * (vectors[positives] - vectors[negatives])).sum(dim=1)).mean()
-    (gradient,) = torch.autograd.grad(loss, vectors)
-    vectors = vectors.detach()
-    slopes = change_slopes(vectors, triples, 2 * step * torch.where(error >= 0, 1.0, -1.0).to(x))
-    delta_users, delta_items = bpr_deltas(vectors, *triples)
-    delta = torch.full((x.shape[0], 1), delta_items[0]).to(x)
-    delta[:n_users] = delta_users[0]
-    kept = v.abs() < top
-    kept &= torch.zeros_like(kept).index_fill_(0, torch.cat([users, positives, negatives]), True)
-    g, t, size = gradient[kept], slopes[kept], (delta * step * error)[kept]
-    rows = []
-    for multiple in times:
-        estimate = g * (1 + multiple * torch.sign(g) * size)
-        cosine = (estimate * t).sum() / (estimate.norm() * t.norm())
-        wrong = (torch.sign(estimate) != torch.sign(t)).double().mean()
-        rows.append((bits, s, multiple, float((estimate - t).norm() / t.norm()), float(cosine), float(wrong), float(size.abs().mean())))
-    return pd.DataFrame(rows, columns=["bits", "s", "times", "error", "cosine", "wrong_sign", "correction"])
 
 
 # ---- runs --------------------------------------------------------------------------------------------------------------------
@@ -159,7 +94,7 @@ def differences(table: pd.DataFrame, k: int = 50) -> pd.DataFrame:
         if both.empty:
             continue
         of_seeds = mean_interval(100 * (both["value_gste"] - both["value_ste"]).to_numpy())
-        tests.append(compare(*(recall_per_user(both[f"key_{name}"], k) for name in ("gste", "ste"))))
+        tests.append(compare(*(recall_of(both[f"key_{name}"], k) for name in ("gste", "ste"))))
         means = [100 * both[f"value_{name}"].mean() for name in ("ste", "gste")]
         idle = int(((both["kept_gste"] == 0) & (both["kept_ste"] == 0)).sum())
         seen = (of_seeds.mean, of_seeds.low, of_seeds.high, both["correction_gste"].mean(), idle)
@@ -172,15 +107,10 @@ def differences(table: pd.DataFrame, k: int = 50) -> pd.DataFrame:
     return found
 
 
-def recall_per_user(keys: Iterable[str], k: int = 50) -> np.ndarray:
-    """[records, users] Recall@k from saved records."""
-    return results.per_user_matrix([results.load(key) for key in keys], f"hits@{k}", divide_by="n_test")
-
-
 def _verdict(over_users: str, row) -> str:
-    if over_users == "a better" and row.low > 0:
+    if over_users == A_BETTER and row.low > 0:
         return "GSTE better"
-    return "STE better" if over_users == "b better" and row.high < 0 else UNSHOWN
+    return "STE better" if over_users == B_BETTER and row.high < 0 else UNSHOWN
 
 
 def scale_or_estimator(found: pd.DataFrame) -> pd.DataFrame:

@@ -1,20 +1,18 @@
-"""Tables behind notebooks 06 and 07: runs of the studies "layerwise" and "annealing", paired tests, and what they say in words (ours)."""
+"""Runs of the studies "layerwise" and "annealing" as tables, and what their paired tests say about codes of layers and schedules (ours)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
 
-from recq_lib.evaluation.statistics import compare, holm
-from recq_lib.runs import store as results
+from recq_lib.companion.analysis.paired import A_BETTER, B_BETTER, better_and_worse, shown
 from recq_lib.runs.records import RunRecord
 
 FULL, HARD = "full precision", "hard codes"
 CODED = {"all": "every layer", "last": "last layer", "mean": "mean of layers"}
 PATHS = (HARD, "none", "linear", "cosine", "exponential", "doubling", "mix")
-_SAME = ["scaler", "weighted", "depth"]
 
 
 # ---- runs --------------------------------------------------------------------------------------------------------------------
@@ -62,19 +60,6 @@ def annealing_table(records: Iterable[RunRecord], metric: str = "recall@20") -> 
     return pd.DataFrame(rows, columns=["name", "path", "warm", "end", "epochs", "seed", "value", "key"])
 
 
-def means(table: pd.DataFrame) -> pd.Series:
-    """Name → mean value over seeds, in the order of the table."""
-    return table.groupby("name", sort=False)["value"].mean()
-
-
-def recalls(table: pd.DataFrame) -> dict[str, np.ndarray]:
-    """Name → Recall@20 [seeds, users], read from the records that `table` lists."""
-    return {
-        name: results.per_user_matrix([results.load(key) for key in keys], "hits@20", divide_by="n_test")
-        for name, keys in table.groupby("name", sort=False)["key"]
-    }
-
-
 # ---- comparisons -------------------------------------------------------------------------------------------------------------
 
 
@@ -94,44 +79,17 @@ def rivals(table: pd.DataFrame) -> list[tuple[str, str]]:
     return found
 
 
-def paired(by_name: Mapping[str, np.ndarray], pairs: Sequence[tuple[str, str]]) -> pd.DataFrame:
-    """Paired per-user tests of the pairs (a, b), Holm over all of them; arrays [seeds, users] of a metric as a fraction.
-
-    Columns: a, b, difference (a − b), low, high (95 % over users; all three in points, 1 point = 1 %), p_holm, wins, losses (users),
-    seeds ("2/3": in two of three seeds the mean of a is higher), verdict. Pairs of which one side is missing are left out.
-    """
-    chosen = [(a, b) for a, b in pairs if a in by_name and b in by_name]
-    tests = [compare(by_name[a], by_name[b]) for a, b in chosen]
-    adjusted = holm([test.p_value for test in tests])
-    rows = []
-    for (a, b), t, p in zip(chosen, tests, adjusted, strict=True):
-        ahead = [x.mean() > y.mean() for x, y in zip(by_name[a], by_name[b])]  # as many seeds as both have
-        points = [100 * x for x in (t.mean_difference, t.interval.low, t.interval.high)]
-        rows.append((a, b, *points, p, t.wins, t.losses, f"{sum(ahead)}/{len(ahead)}", t.verdict(p_value=p)))
-    return pd.DataFrame(rows, columns=["a", "b", "difference", "low", "high", "p_holm", "wins", "losses", "seeds", "verdict"])
-
-
-def sentences(tests: pd.DataFrame) -> list[str]:
-    """The rows of `paired` in words."""
-    words = {"a better": "better", "b better": "worse"}
-    return [
-        f"{row.a} against {row.b}: {words.get(row.verdict, row.verdict)} ({row.difference:+.2f} points, {row.low:+.2f} to {row.high:+.2f} "
-        f"over users, Holm p = {row.p_holm:.3f}; ahead in {row.seeds} seeds)"
-        for row in tests.itertuples()
-    ]
-
-
 def layers_or_bits(tests: pd.DataFrame) -> str:
     """What rows of `paired` over `rivals` say about the layers, as one sentence."""
     if tests.empty:
         return "No pair of equal size is recorded, so nothing can be said."
-    won, lost = (tests.loc[tests["verdict"] == verdict, "b"].tolist() for verdict in ("a better", "b better"))
+    won, lost = better_and_worse(tests, "b")
     beaten = f" (and better than {' and '.join(won)})" if won else ""
     if lost:
         return f"At equal size coding every layer is worse than {' and '.join(lost)}{beaten}: this speaks against layer-wise codes."
     if len(won) == len(tests):
         return f"At equal size coding every layer is better than {' and '.join(won)}: it is not only the bits."
-    rest = tests.loc[~tests["verdict"].isin(["a better", "b better"]), "b"]
+    rest = tests.loc[~shown(tests), "b"]
     return f"At equal size coding every layer is not shown to differ from {' and '.join(rest)}{beaten}: bits explain what layers would."
 
 
@@ -143,15 +101,15 @@ def advice(tests: pd.DataFrame, warm: str, cold: str) -> str:
     others = tests[tests["b"] == warm].set_index("a")
     if others.empty:
         return f"Nothing is recorded to compare with: {warm}."
-    better = others[others["verdict"] == "a better"]
+    better = others[others["verdict"] == A_BETTER]
     if len(better):
         best = better["difference"].idxmax()
         return f"Use {best}: shown better than {warm}, by {better.loc[best, 'difference']:.2f} points."
-    worse = (others["verdict"] == "b better").sum()
+    worse = (others["verdict"] == B_BETTER).sum()
     text = f"Use hard codes: of the {len(others)} other ways none is shown better than {warm}, and {worse} are shown worse."
     if cold in others.index:
         row = others.loc[cold]
-        shown = "is shown" if row["verdict"] == "b better" else "is not shown"
+        shown = "is shown" if row["verdict"] == B_BETTER else "is not shown"
         text += f" The warm start {shown} better than starting from scratch ({row['difference']:+.2f} points without it, "
         text += f"which is ahead in {row['seeds']} seeds)."
     return text

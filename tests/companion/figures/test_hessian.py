@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from recq_lib.companion.analysis.hessian_tables import EVERY_EPOCH, UNSHOWN
+from recq_lib.companion.analysis.hessian import EVERY_EPOCH
+from recq_lib.companion.analysis.paired import UNSHOWN
 from recq_lib.companion.figures import hessian as plots
 from recq_lib.runs.records import RunRecord, RunSpec
 

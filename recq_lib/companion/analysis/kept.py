@@ -1,0 +1,77 @@
+"""What small codes keep of the same encoder in full precision, seed by seed (ours)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from recq_lib.config import OPTION
+from recq_lib.evaluation.statistics import mean_interval
+from recq_lib.runs.records import RunRecord
+from recq_lib.runs.registry import METHODS
+
+ENCODERS = {"lightgcn": "LightGCN", "ngcf": "NGCF"}  # the methods in full precision that codes are compared with
+Rows = list[dict[str, object]]
+
+
+def title_of(method: str) -> str:
+    """A method's name where codes stand beside full precision."""
+    return "full precision" if method in ENCODERS else METHODS[method].title if method in METHODS else method
+
+
+def encoder_of(record: RunRecord) -> str:
+    """"lightgcn" or "ngcf"."""
+    method = record.spec.method
+    return method if method in ENCODERS else str(record.spec.params.get(f"{OPTION}encoder", "lightgcn"))
+
+
+def kept_rows(records: Iterable[RunRecord], metrics: Sequence[str]) -> Rows:
+    """Dictionaries: dataset, encoder, dim, method, bits (1 where the method has no such option), bytes, and each metric's shares per seed.
+
+    A code is compared with the full-precision record of its own dataset, encoder, width and seed; of several with the one of most epochs,
+    since codes that start from a trained model have had as many as both. Codes without such a record are left out. STE runs and other scale
+    conventions than those of study "bits" should be filtered before: rows differ in the named keys only.
+
+    stored, full : bytes for all nodes, of the codes and of the vectors that full precision ranks with
+    smaller : bytes of full precision's parameters over those of the codes
+    """
+    records = list(records)
+    by_length = sorted((r for r in records if r.spec.method in ENCODERS), key=lambda r: r.spec.params.get("epochs", 0))
+    full = {(*_place(record), record.spec.seed): record for record in by_length}
+    rows: dict[tuple, dict[str, object]] = {}
+    for record in records:
+        reference = full.get((*_place(record), record.spec.seed))
+        if record.spec.method in ENCODERS or reference is None:
+            continue
+        key = (*_place(record), record.spec.method, int(record.spec.params.get(f"{OPTION}bits", 1)))
+        start = dict(zip(("dataset", "encoder", "dim", "method", "bits"), key, strict=True)) | {metric: [] for metric in metrics}
+        stored, whole = record.n_bytes["stored"], reference.n_bytes
+        row = rows.setdefault(key, start | {"stored": stored, "full": whole["stored"], "smaller": whole["parameters"] / stored})
+        for metric in metrics:
+            row[metric].append(record.metrics[metric] / reference.metrics[metric])
+    return list(rows.values())
+
+
+def _place(record: RunRecord) -> tuple[str, str, int]:
+    return record.spec.dataset, encoder_of(record), record.spec.params["dim"]
+
+
+def label(row: Mapping[str, object]) -> str:
+    """How a row of `kept_rows` is called beside others of other data and widths."""
+    return f"{row['dataset']}, d = {row['dim']}: {title_of(str(row['method']))}"
+
+
+def kept_table(rows: Rows, recall: str, ndcg: str) -> pd.DataFrame:
+    """Rows of `kept_rows` to show: shares in %, ± half of the 95 % interval of Recall's over seeds."""
+    shown = [
+        {
+            "dataset": row["dataset"], "encoder": ENCODERS[str(row["encoder"])], "d": row["dim"], "method": title_of(str(row["method"])),
+            "bits": row["bits"], "seeds": len(row[recall]), "times smaller": row["smaller"],
+            "Recall kept, %": 100 * np.mean(row[recall]), "±": 100 * mean_interval(row[recall]).half_width,
+            "NDCG kept, %": 100 * np.mean(row[ndcg]),
+        }
+        for row in rows
+    ]  # fmt: skip
+    return pd.DataFrame(shown)
