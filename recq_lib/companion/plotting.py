@@ -89,13 +89,13 @@ def method_colour(name: str) -> str:
     method = _method(name)
     if method is None:
         return PALETTE[next((colour for pattern, colour in _LABELS if re.search(pattern, name.lower())), "grey")]
-    return PALETTE[_OWN.get(method.name) or _FAMILY.get(getattr(method, "family", ""), "grey")]
+    return PALETTE[_OWN.get(method.name) or _FAMILY[method.family]]
 
 
 def method_marker(name: str) -> str:
     """Marker of a method, by name or title; a cross for any other label."""
     method = _method(name)
-    return "X" if method is None else getattr(method, "marker", "o")
+    return "X" if method is None else method.marker
 
 
 def _method(name: str) -> Method | None:

@@ -17,20 +17,14 @@ _QUOTED = {
     "l2q": ("bigear", ("recall@20", "ndcg_authors@20", "recall@100", "ndcg_authors@100")),
     "lightgcn": ("lightgcn", ("recall@20", "ndcg@20")),
 }
-_ALIASES = {("bigear", "lightgcn"): "bigear-teacher"} | {
-    ("baco", ours): theirs
-    for ours, theirs in {
-        "random-hash": "random", "frequency-hash": "frequency", "double-hash": "double", "hybrid-hash": "hybrid", "lsh-hash": "lsh",
-    }.items()
-}  # fmt: skip
-
 # options that the paper itself sets for each dataset, to meet its budget
 _PER_DATASET = {("baco", f"{OPTION}gamma"), ("leiden", f"{OPTION}resolution")}
 
 
 def name_in(paper: str, method: str) -> str:
     """What `paper` calls our method: its own name unless its entry says otherwise."""
-    return _ALIASES.get((paper, method), method)
+    entry = registry.METHODS.get(method)
+    return method if entry is None else entry.published.get(paper, method)
 
 
 def protocol_of(record: RunRecord) -> tuple[str, dict[str, object]]:

@@ -16,6 +16,7 @@ MAX_NOTEBOOK_BYTES = 500_000
 MIN_FACTS = 3
 
 _REFUSED_TAGS = ("injected-parameters", "papermill-error-cell-tag")
+_FIGURE, _TABLE = re.compile(r"\bsave_figure\(|\.show\(fig"), re.compile(r"\bshow_table\(|\.table\(")
 _SLIDER = re.compile(r"\b(\w*Slider|interact|interactive|Dropdown|ToggleButtons)\s*\(")
 
 
@@ -80,14 +81,14 @@ def recorded(notebook: NotebookNode) -> Iterator[tuple[int, str]]:
 
 
 def shows_profile(notebook: NotebookNode) -> Iterator[tuple[int, str]]:
-    """Every figure goes through save_figure, every HTML table through show_table: both print profile and data source."""
+    """Every figure goes through `Book.show`, every HTML table through `Book.table`: both print profile and data source."""
     for index, cell in cells(notebook):
         outputs = cell.get("outputs", [])
-        if any("image/png" in output_types(output) for output in outputs) and "save_figure(" not in cell.source:
-            yield index, "figure without save_figure(…), so it does not say its profile"
+        if any("image/png" in output_types(output) for output in outputs) and not _FIGURE.search(cell.source):
+            yield index, "figure without book.show(…), so it does not say its profile"
         tables = any("<table" in "".join(output.get("data", {}).get("text/html", "")) for output in outputs)
-        if tables and "show_table(" not in cell.source:
-            yield index, "table without show_table(…), so it does not say its profile"
+        if tables and not _TABLE.search(cell.source):
+            yield index, "table without book.table(…), so it does not say its profile"
 
 
 def sliders(notebook: NotebookNode) -> Iterator[tuple[int, str]]:
