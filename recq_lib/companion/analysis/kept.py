@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from recq_lib.companion.analysis.paired import named, paired, recalls
 from recq_lib.config import OPTION
 from recq_lib.evaluation.statistics import mean_interval
 from recq_lib.runs.records import RunRecord
@@ -45,7 +46,7 @@ def kept_rows(records: Iterable[RunRecord], metrics: Sequence[str]) -> Rows:
         reference = full.get((*_place(record), record.spec.seed))
         if record.spec.method in ENCODERS or reference is None:
             continue
-        key = (*_place(record), record.spec.method, int(record.spec.params.get(f"{OPTION}bits", 1)))
+        key = (*_place(record), record.spec.method, int(record.spec.params.get(f"{OPTION}bits") or 1))
         start = dict(zip(("dataset", "encoder", "dim", "method", "bits"), key, strict=True)) | {metric: [] for metric in metrics}
         stored, whole = record.n_bytes["stored"], reference.n_bytes
         row = rows.setdefault(key, start | {"stored": stored, "full": whole["stored"], "smaller": whole["parameters"] / stored})
@@ -75,3 +76,23 @@ def kept_table(rows: Rows, recall: str, ndcg: str) -> pd.DataFrame:
         for row in rows
     ]  # fmt: skip
     return pd.DataFrame(shown)
+
+
+def name_of(record: RunRecord) -> str:
+    """`title_of` of a run, with its bits where the method leaves them open."""
+    bits = record.spec.params.get(f"{OPTION}bits")
+    return title_of(record.spec.method) + (f", b = {bits}" if bits else "")
+
+
+def tested(records: Iterable[RunRecord], dataset: str, k: int = 50) -> pd.DataFrame:
+    """Rows of `paired` of HQ-GNN on LightGCN (a) against the same bits without training and against full precision (b).
+
+    Pairs are compared on the seeds that both have; full precision is its longest run, as in `kept_rows`.
+    """
+    here = sorted((r for r in records if r.spec.dataset == dataset and encoder_of(r) == "lightgcn"), key=lambda r: r.spec.params["epochs"])
+    longest = {(name_of(record), record.spec.seed): record for record in here}
+    table = named(longest.values(), name_of)
+    seeds = {name: sorted(found) for name, found in table.groupby("name")["seed"]}
+    widths = sorted({record.spec.params[f"{OPTION}bits"] for record in here if record.spec.method == "hq-gnn"})
+    others = {b: (f"{title_of('ptq-bits')}, b = {b}", title_of("lightgcn")) for b in widths}
+    return paired(recalls(table, k), [(f"{title_of('hq-gnn')}, b = {b}", other) for b in widths for other in others[b]], seeds)

@@ -44,21 +44,29 @@ def recall_of(keys: Iterable[str], k: int, *, capped: bool = False) -> np.ndarra
 # ---- tests -------------------------------------------------------------------------------------------------------------------
 
 
-def paired(by_name: Mapping[str, np.ndarray], pairs: Pairs) -> pd.DataFrame:
+def paired(by_name: Mapping[str, np.ndarray], pairs: Pairs, seeds: Mapping[str, Sequence[int]] | None = None) -> pd.DataFrame:
     """Paired per-user tests of the pairs (a, b), Holm over all of them; arrays [seeds, users] of a metric as a fraction.
+
+    seeds : name → the seeds of its rows; if given, a pair is compared on the seeds that both have
 
     Columns: a, b, difference (a − b), low, high (95 % over users; all three in points, 1 point = 1 %), p_holm, wins, losses, ties (users),
     seeds ("2/3": in two of three seeds the mean of a is higher), verdict. Pairs of which one side is missing are left out.
     """
     chosen = [(a, b) for a, b in pairs if a in by_name and b in by_name]
-    tests = [compare(by_name[a], by_name[b]) for a, b in chosen]
+    values = [(by_name[a], by_name[b]) if seeds is None else _on_common_seeds(by_name, seeds, a, b) for a, b in chosen]
+    tests = [compare(*both) for both in values]
     adjusted = holm([test.p_value for test in tests])
     rows = []
-    for (a, b), t, p in zip(chosen, tests, adjusted, strict=True):
-        ahead = [x.mean() > y.mean() for x, y in zip(by_name[a], by_name[b])]  # as many seeds as both have
+    for (a, b), both, t, p in zip(chosen, values, tests, adjusted, strict=True):
+        ahead = [x.mean() > y.mean() for x, y in zip(*both)]  # as many seeds as both have
         points = [100 * x for x in (t.mean_difference, t.interval.low, t.interval.high)]
         rows.append((a, b, *points, p, t.wins, t.losses, t.ties, f"{sum(ahead)}/{len(ahead)}", t.verdict(p_value=p)))
     return pd.DataFrame(rows, columns=["a", "b", "difference", "low", "high", "p_holm", "wins", "losses", "ties", "seeds", "verdict"])
+
+
+def _on_common_seeds(by_name: Mapping[str, np.ndarray], seeds: Mapping[str, Sequence[int]], *names: str) -> list[np.ndarray]:
+    both = sorted(set.intersection(*(set(seeds[name]) for name in names)))
+    return [by_name[name][[list(seeds[name]).index(seed) for seed in both]] for name in names]
 
 
 def with_names(tests: pd.DataFrame) -> pd.DataFrame:
