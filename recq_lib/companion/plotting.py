@@ -10,7 +10,7 @@ import io
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -26,9 +26,8 @@ from recq_lib.companion import figure_store
 from recq_lib.errors import ConfigError, one_of
 from recq_lib.evaluation.statistics import mean_interval
 from recq_lib.io import paths
-
-if TYPE_CHECKING:
-    from recq_lib.parts.method import Method
+from recq_lib.parts.method import Method
+from recq_lib.runs.registry import METHODS
 
 PALETTE = {
     "blue": "#0072B2",
@@ -99,8 +98,6 @@ def method_marker(name: str) -> str:
 
 
 def _method(name: str) -> Method | None:
-    from recq_lib.runs.registry import METHODS
-
     return METHODS.get(name) or next((method for method in METHODS.values() if method.title == name), None)
 
 

@@ -39,6 +39,11 @@ def by_name(records: Iterable[RunRecord]) -> dict[str, list[RunRecord]]:
     return found
 
 
+def frame(records: Sequence[RunRecord]) -> pd.DataFrame:
+    """`store.frame` of the runs, with `name_of` as their method."""
+    return results.frame(records).assign(method=[name_of(record) for record in records])
+
+
 # ---- tests -------------------------------------------------------------------------------------------------------------------
 
 
@@ -135,3 +140,17 @@ def cost_of_rows(records: Iterable[RunRecord]) -> pd.DataFrame:
         rows.append((name, len(group), recall, group[-1].provenance.get("table_parameters"), seconds))
     columns = ["table", "seeds", "Recall@20, %", "parameters (paper's count)", "seconds to find the rows"]
     return pd.DataFrame(rows, columns=columns).sort_values("Recall@20, %", ascending=False)
+
+
+def kept_in_words(records: Iterable[RunRecord]) -> str:
+    """What BACO keeps of the full table's Recall@20 (over min(20, |T|)), parameters and bytes; "" unless both are recorded."""
+    own = by_name(records)
+    if not {"BACO", "full table"} <= own.keys():
+        return ""
+    whole, recall = (100 * results.summarise(own[name], "recall_min@20").mean for name in ("full table", "BACO"))
+    shared, full = own["BACO"][-1], own["full table"][-1]
+    parameters = shared.provenance["table_parameters"] / full.provenance["table_parameters"]  # rows times d, and second indices
+    return (
+        f"BACO: Recall@20 {recall:.2f} % against {whole:.2f} % of the full table, {1 - parameters:.1%} fewer parameters (the paper's "
+        f"count), {1 - shared.n_bytes['table'] / full.n_bytes['table']:.1%} fewer bytes of table"
+    )

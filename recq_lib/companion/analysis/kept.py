@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from recq_lib.companion.analysis.paired import named, paired, recalls
+from recq_lib.companion.analysis.paired import named, paired, recalls, to_show
 from recq_lib.config import OPTION
 from recq_lib.evaluation.statistics import mean_interval
 from recq_lib.runs.records import RunRecord
@@ -84,7 +84,7 @@ def name_of(record: RunRecord) -> str:
     return title_of(record.spec.method) + (f", b = {bits}" if bits else "")
 
 
-def tested(records: Iterable[RunRecord], dataset: str, k: int = 50) -> pd.DataFrame:
+def against_full(records: Iterable[RunRecord], dataset: str, k: int = 50) -> pd.DataFrame:
     """Rows of `paired` of HQ-GNN on LightGCN (a) against the same bits without training and against full precision (b).
 
     Pairs are compared on the seeds that both have; full precision is its longest run, as in `kept_rows`.
@@ -96,3 +96,9 @@ def tested(records: Iterable[RunRecord], dataset: str, k: int = 50) -> pd.DataFr
     widths = sorted({record.spec.params[f"{OPTION}bits"] for record in here if record.spec.method == "hq-gnn"})
     others = {b: (f"{title_of('ptq-bits')}, b = {b}", title_of("lightgcn")) for b in widths}
     return paired(recalls(table, k), [(f"{title_of('hq-gnn')}, b = {b}", other) for b in widths for other in others[b]], seeds)
+
+
+def compared(records: Iterable[RunRecord], pairs: Iterable[tuple[str, str]], k: int = 20) -> pd.DataFrame:
+    """Paired tests of the pairs of methods (a, b), to show: one row per pair of which both sides are recorded, under their titles."""
+    by_title = recalls(named(records, lambda record: title_of(record.spec.method)), k)
+    return to_show(paired(by_title, [(title_of(a), title_of(b)) for a, b in pairs]))

@@ -102,3 +102,13 @@ def test_against_others_pairs_baco_with_every_other_table(tmp_path, monkeypatch,
     costs = tables.cost_of_rows(runs).set_index("table")
     assert costs.loc["BACO", "seconds to find the rows"] == 2
     assert costs.loc["Random", "Recall@20, %"] == pytest.approx(100 * low.mean() / 20)
+    assert list(tables.frame(runs)["method"]) == ["BACO", "BACO", "Random", "BACO without SCU"]
+
+
+def test_kept_in_words_needs_both_tables():
+    baco, full = with_users("baco", 0, np.full(30, 10)), with_users("lightgcn", 0, np.full(30, 12))
+    baco.provenance["table_parameters"], full.provenance["table_parameters"], full.n_bytes["table"] = 240, 1000, 20_000
+    said = tables.kept_in_words([baco, full])
+    assert said.startswith("BACO: Recall@20 50.00 % against 60.00 % of the full table, 76.0% fewer parameters")
+    assert said.endswith("75.0% fewer bytes of table")
+    assert tables.kept_in_words([baco]) == ""

@@ -1,8 +1,11 @@
 """What codes keep of full precision, from records made by hand."""
 
+import numpy as np
 import pytest
+from scipy import stats
 
-from recq_lib.companion.analysis.kept import kept_rows, kept_table, label, title_of
+from recq_lib.companion.analysis.kept import against_full, compared, kept_rows, kept_table, label, title_of
+from recq_lib.runs import store as results
 from recq_lib.runs.records import RunRecord, RunSpec
 
 METRICS = ("recall@50", "ndcg@50")
@@ -72,3 +75,43 @@ def test_kept_table_shows_means_and_the_interval_over_seeds():
 
 def test_full_precision_has_one_name_whatever_the_encoder():
     assert [title_of(name) for name in ("lightgcn", "ngcf", "hq-gnn", "nobody")] == ["full precision", "full precision", "HQ-GNN", "nobody"]
+
+
+# ---- tests -------------------------------------------------------------------------------------------------------------------
+
+
+def with_users(method, seed, hits, **kwargs):
+    made = record(method, seed, **kwargs)
+    made.per_user.update({"users": np.arange(40), "n_test": np.full(40, 8), "hits@50": hits, "hits@20": hits})
+    return made
+
+
+@pytest.fixture
+def saved(tmp_path, monkeypatch, rng):
+    """Full precision with a short and a long run, HQ-GNN with two seeds, quantized without training with one."""
+    monkeypatch.setenv("RECQ_RESULTS_DIR", str(tmp_path))
+    hits = {name: rng.integers(low, low + 3, (2, 40)) for name, low in (("short", 6), ("long", 4), ("ours", 2), ("ptq", 0))}
+    runs = [with_users("lightgcn", s, hits["short"][s], epochs=40) for s in (0, 1)]
+    runs += [with_users("lightgcn", s, hits["long"][s], epochs=60) for s in (0, 1)]
+    runs += [with_users("hq-gnn", s, hits["ours"][s], encoder="lightgcn", bits=2) for s in (0, 1)]
+    runs += [with_users("ptq-bits", 1, hits["ptq"][1], bits=2), with_users("hq-gnn", 0, hits["ptq"][0], encoder="ngcf", bits=1)]
+    for run in runs:
+        results.save(run)
+    return runs, hits
+
+
+def test_codes_are_tested_against_the_longest_run_on_the_seeds_both_have(saved):
+    runs, hits = saved
+    tests = against_full(runs, "a").set_index("b")
+    assert list(tests.index) == ["post-training quantization, b = 2", "full precision"] and set(tests["a"]) == {"HQ-GNN, b = 2"}
+    rounded, full = (hits["ours"][1] - hits["ptq"][1]) / 8, (hits["ours"] - hits["long"]).mean(axis=0) / 8
+    assert tests["difference"].tolist() == pytest.approx([100 * rounded.mean(), 100 * full.mean()])
+    raw = [stats.wilcoxon(difference).pvalue for difference in (rounded, full)]
+    assert tests["p_holm"].min() == pytest.approx(2 * min(raw)) and tests["seeds"].tolist() == ["1/1", "0/2"]
+    assert against_full(runs, "elsewhere").empty
+
+
+def test_compared_names_methods_by_title(saved):
+    runs, _ = saved
+    table = compared(runs[2:6], [("lightgcn", "hq-gnn"), ("lightgcn", "bigear")])
+    assert table[["a", "b", "verdict"]].to_numpy().tolist() == [["full precision", "HQ-GNN", "full precision better"]]
