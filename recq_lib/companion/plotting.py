@@ -134,6 +134,13 @@ def legend_below(fig: Figure, *axes: Axes, rows: int = 1, order: Sequence[str] =
     fig.legend([found[label] for label in labels], labels, ncols=max(1, -(-len(labels) // rows)), **place)
 
 
+def name_rows(ax: Axes, names: Sequence[str]) -> None:
+    """Names of the rows 0, 1, … from the bottom up, with half a row of room and no lines across."""
+    ax.set_yticks(range(len(names)), names)
+    ax.set_ylim(-0.6, max(len(names), 1) - 0.4)
+    ax.grid(axis="y", visible=False)
+
+
 def heat_map(ax: Axes, values: np.ndarray | pd.DataFrame, form: str, *, vmin: float, vmax: float) -> None:
     """A matrix as shades of blue with its numbers written as `form`; a data frame's labels stand at the rows and columns."""
     sns.heatmap(values, ax=ax, annot=True, fmt=form, vmin=vmin, vmax=vmax, cmap="Blues", cbar=False, annot_kws={"fontsize": 8})

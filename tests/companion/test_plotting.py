@@ -7,22 +7,32 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.colors import to_rgb
+from matplotlib.lines import Line2D
 
 from recq_lib.companion import figure_store
 from recq_lib.companion.plotting import (
     PALETTE,
     annotate_profile,
+    bytes_axis,
     figure,
+    heat_map,
     label_lines,
+    legend_below,
     method_colour,
+    method_marker,
     percent_axis,
+    plain_numbers,
     render,
     save_figure,
     use_style,
 )
+from recq_lib.companion.report import name_in
 from recq_lib.errors import ConfigError
+from recq_lib.parts.method import Method
+from recq_lib.runs import registry
 
 
 @pytest.fixture(autouse=True)
@@ -111,6 +121,18 @@ class TestStyle:
         assert method_colour("mostpop") == method_colour("something new") == PALETTE["grey"]
         assert len({method_colour(name) for name in ("baco", "hq-gnn", "l2q-gcn", "lightgcn", "mf", "mostpop", "lsh", "gfcf")}) == 8
 
+    def test_a_registered_method_has_the_colour_of_its_family_and_its_own_marker(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        for family, same in (("one bit", "bigear"), ("b bits", "hq-gnn"), ("shared rows", "scc"), ("full precision", "lightgcn")):
+            entry = Method("toy", "Toy (1)", family, "trained", lambda *args: None, marker="h", published={"baco": "theirs"})
+            monkeypatch.setitem(registry.METHODS, "toy", entry)
+            assert method_colour("toy") == method_colour("Toy (1)") == method_colour(same)
+            assert method_marker("toy") == method_marker("Toy (1)") == "h" != method_marker("something new")
+            assert (name_in("baco", "toy"), name_in("bigear", "toy")) == ("theirs", "toy")
+
+    def test_every_method_has_a_colour_and_a_mark_that_matplotlib_knows(self) -> None:
+        for name in registry.METHODS:
+            assert method_colour(name) in PALETTE.values() and method_marker(name) in Line2D.markers
+
     def test_colours_differ_in_lightness_or_hue_for_colour_blind_readers(self) -> None:
         """Deuteranopia (Viénot 1999, linear RGB): the colours of the method families stay apart."""
         matrix = np.array([[0.29275, 0.70725, 0.0], [0.29275, 0.70725, 0.0], [-0.02234, 0.02234, 1.0]])
@@ -136,6 +158,30 @@ class TestStyle:
         percent_axis(ax, "x", decimals=1)
         assert ax.yaxis.get_major_formatter()(0.25) == "25%"
         assert ax.xaxis.get_major_formatter()(0.1234) == "12.3%"
+
+    def test_heat_map_writes_numbers_and_labels(self) -> None:
+        fig, ax = figure()
+        heat_map(ax, pd.DataFrame([[0.25, 1.0]], ["row"], ["a", "b"]), ".1f", vmin=0, vmax=2)
+        assert [text.get_text() for text in ax.texts] == ["0.2", "1.0"] and ax.collections[0].get_clim() == (0, 2)
+        assert [label.get_text() for label in (*ax.get_yticklabels(), *ax.get_xticklabels())] == ["row", "a", "b"]
+
+    def test_legend_below_joins_axes_and_orders_labels(self) -> None:
+        fig, axes = figure("double", ncols=2)
+        for ax, names in zip(axes, ("ab", "bc"), strict=True):
+            for name in names:
+                ax.plot([0, 1], label=name)
+        legend_below(fig, *axes, rows=2, order=("c", "x"))
+        assert [text.get_text() for text in fig.legends[0].get_texts()] == ["c", "a", "b"]
+        fig.canvas.draw()
+        assert fig.legends[0].get_window_extent().y1 <= min(ax.get_tightbbox().y0 for ax in axes)
+
+    def test_numbers_and_bytes_are_written_in_full(self) -> None:
+        fig, ax = figure()
+        ax.set(xscale="log", yscale="log")
+        plain_numbers(ax.xaxis)
+        bytes_axis(ax.yaxis)
+        assert ax.xaxis.get_major_formatter()(1000) == "1000" and ax.xaxis.get_minor_formatter()(20) == ""
+        assert [ax.yaxis.get_major_formatter()(value) for value in (400, 25_000, 4e6)] == ["0.4 kB", "25 kB", "4 MB"]
 
     def test_labels_keep_their_distance(self) -> None:
         fig, ax = figure()

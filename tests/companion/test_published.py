@@ -189,3 +189,16 @@ class TestInterface:
         with pytest.raises(ConfigError, match="k is 20"):
             published.lookup(metric="ndcg@10", k=20)
         assert published.lookup(dataset="nowhere") == []
+
+
+def test_curve_keeps_logged_epochs_up_to_the_last_one_asked_for():
+    whole = published.curve("bigear", "ml1m", "bigear-teacher")
+    expected = {
+        (int(n.setting.removeprefix("epoch=")), n.name): n.value
+        for n in published.lookup(paper="bigear", dataset="ml1m", method="bigear-teacher")
+        if n.setting.startswith("epoch=") and n.unit == "%"
+    }
+    assert expected and {(epoch, name): value for epoch, entry in whole.items() for name, value in entry.items()} == expected
+    last = sorted(whole)[1]
+    assert published.curve("bigear", "ml1m", "bigear-teacher", last=last) == {e: entry for e, entry in whole.items() if e <= last}
+    assert published.curve("baco", "beauty", "nobody") == {}

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 
 from recq_lib.companion.analysis.layers_and_annealing import CODED, FULL, HARD, PATHS, annealing_table
-from recq_lib.companion.plotting import PALETTE, figure, heat_map, legend_below, percent_axis, seed_dots
+from recq_lib.companion.plotting import PALETTE, figure, heat_map, legend_below, name_rows, percent_axis, seed_dots
 from recq_lib.companion.report import groups
 from recq_lib.evaluation.statistics import mean_interval
 from recq_lib.parts.annealing import Schedule
@@ -94,9 +94,8 @@ def switches(rows: Sequence[tuple[str, np.ndarray, np.ndarray]], names: tuple[st
         ax.plot([values.mean() for values in both], [place + 0.13, place - 0.13], color="#BBBBBB", linewidth=1.4, zorder=1)
         for number, (values, colour, marker) in enumerate(zip(both, ("orange", "grey"), "os", strict=True)):
             seed_dots(ax, values, place + 0.13 - 0.26 * number, PALETTE[colour], marker, names[number])
-    ax.set_yticks(range(len(rows) - 1, -1, -1), [name for name, *_ in rows])
-    ax.set(xlabel="Recall@20 on test (bar: 95 % interval over seeds)", title=title, ylim=(-0.6, len(rows) - 0.4))
-    ax.grid(axis="y", visible=False)
+    name_rows(ax, [name for name, *_ in rows][::-1])
+    ax.set(xlabel="Recall@20 on test (bar: 95 % interval over seeds)", title=title)
     ax.xaxis.set_major_locator(MaxNLocator(6))
     percent_axis(ax, "x", 1)
     legend_below(fig, ax)
@@ -205,9 +204,8 @@ def by_path(table: pd.DataFrame, title: str) -> Figure:
     full = table.loc[table["path"] == FULL, "value"]
     if len(full):
         ax.axvline(full.mean(), color=PALETTE["blue"], linestyle="--", linewidth=1.3, label=FULL)
-    ax.set_yticks(range(len(names)), reversed(names))
+    name_rows(ax, names[::-1])
     ax.set(xlabel="Recall@20 on test, hard codes (small: seeds; bar: 95 % interval over seeds)", title=title)
-    ax.grid(axis="y", visible=False)
     percent_axis(ax, "x", 1)
     legend_below(fig, ax)
     return fig

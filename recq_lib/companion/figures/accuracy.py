@@ -13,7 +13,7 @@ from matplotlib.patheffects import withStroke
 from scipy.optimize import isotonic_regression
 
 from recq_lib.companion.analysis.kept import label, title_of
-from recq_lib.companion.plotting import PALETTE, bytes_axis, figure, method_colour, method_marker, percent_axis
+from recq_lib.companion.plotting import PALETTE, bytes_axis, figure, method_colour, method_marker, name_rows, percent_axis
 from recq_lib.evaluation.statistics import mean_interval
 
 METRIC_TITLES = {"recall@20": "Recall@20", "ndcg_authors@20": "authors' NDCG@20", "ndcg@20": "standard NDCG@20"}
@@ -25,11 +25,10 @@ def accuracy(table: pd.DataFrame, metric: str, title: str, name_of: Callable[[st
     fig, ax = figure("single", 0.9 + 0.36 * len(means))
     for row, name in enumerate(means.index):
         _dots(ax, row, table.loc[table["method"] == name, metric].to_numpy(), method_colour(name))
-    ax.set_yticks(range(len(means)), [name_of(name) for name in means.index])
+    name_rows(ax, [name_of(name) for name in means.index])
     seeds = "rings: seeds; bar: 95 % interval over seeds" if table.groupby("method").size().max() > 1 else "one seed each"
     ax.set(xlabel=f"{METRIC_TITLES.get(metric, metric)} on test\n{seeds}", title=title)
-    ax.set(xlim=(0, 1.16 * ax.dataLim.x1), ylim=(-0.6, len(means) - 0.4))
-    ax.grid(axis="y", visible=False)
+    ax.set_xlim(0, 1.16 * ax.dataLim.x1)
     percent_axis(ax, "x")
     return fig
 

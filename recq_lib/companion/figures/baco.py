@@ -13,7 +13,7 @@ from matplotlib.patches import Rectangle
 from recq_lib.companion.analysis.activity import Kept
 from recq_lib.companion.analysis.clusters import by_cluster
 from recq_lib.companion.analysis.paired import SHOWN
-from recq_lib.companion.plotting import PALETTE, figure, method_colour, percent_axis, plain_numbers
+from recq_lib.companion.plotting import PALETTE, figure, method_colour, name_rows, percent_axis, plain_numbers
 from recq_lib.data.interactions import Interactions
 from recq_lib.sharing.sharing import Sharing
 
@@ -239,8 +239,7 @@ def lead(tests: pd.DataFrame, title: str) -> Figure:
         ax.plot([row.low, row.high], [row.Index, row.Index], color=colour, linewidth=1.8, zorder=2)
         ax.plot(row.difference, row.Index, "o", color=colour, markerfacecolor=face, markersize=5.5, zorder=3)
     ax.axvline(0, color="#222222", linewidth=1.0, zorder=1)
-    ax.set_yticks(range(len(rows)), rows["b"])
-    ax.set(title=title, ylim=(-0.6, len(rows) - 0.4))
-    ax.set_xlabel(f"Recall@20 of {rows['a'].iloc[0]} minus the other's, points\nbar: 95 % over users; hollow: no difference shown")
-    ax.grid(axis="y", visible=False)
+    name_rows(ax, rows["b"])
+    xlabel = f"Recall@20 of {rows['a'].iloc[0]} minus the other's, points\nbar: 95 % over users; hollow: no difference shown"
+    ax.set(title=title, xlabel=xlabel)
     return fig

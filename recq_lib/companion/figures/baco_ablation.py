@@ -20,6 +20,7 @@ from recq_lib.companion.plotting import (
     legend_below,
     method_colour,
     method_marker,
+    name_rows,
     percent_axis,
     plain_numbers,
     seed_dots,
@@ -125,9 +126,8 @@ def ghosts(per_sweep: Mapping[str, Sequence[float]], ends: Mapping[str, tuple[fl
         right.plot(both, [place, place], color="#BBBBBB", linewidth=1.6, zorder=1)
         for value, colour, marker in zip(both, ("pink", "grey"), "os", strict=True):
             right.plot(value, place, marker, color=PALETTE[colour], zorder=3)
-    right.set_yticks(places, list(ends))
-    right.set(xlabel="rows / nodes after the last sweep", title="Every weighting at its own γ", ylim=(-0.6, len(ends) - 0.4))
-    right.grid(axis="y", visible=False)
+    name_rows(right, list(ends)[::-1])
+    right.set(xlabel="rows / nodes after the last sweep", title="Every weighting at its own γ")
     percent_axis(right, "x", 1)
     legend_below(fig, left)
     return fig
@@ -176,9 +176,8 @@ def with_and_without(table: pd.DataFrame, full: np.ndarray, metric: str, title: 
                 seed_dots(ax, values, place + shift, PALETTE[colour], marker, label)
     if len(full):
         ax.axvline(np.mean(full), color=PALETTE["blue"], linestyle="--", linewidth=1.3, label=FULL)
-    ax.set_yticks(range(len(pairs) - 1, -1, -1), [f"{user} / {item}" for user, item in pairs])
-    ax.set(xlabel=f"{metric} on test (small: seeds; bar: 95 % interval over seeds)", title=title, ylim=(-0.6, len(pairs) - 0.4))
-    ax.grid(axis="y", visible=False)
+    name_rows(ax, [f"{user} / {item}" for user, item in reversed(pairs)])
+    ax.set(xlabel=f"{metric} on test (small: seeds; bar: 95 % interval over seeds)", title=title)
     percent_axis(ax, "x", 1)
     legend_below(fig, ax)
     return fig
@@ -200,9 +199,8 @@ def forest(by_choice: Mapping[str, pd.DataFrame], title: str) -> Figure:
         if len(tests):
             ax.plot([], [], "o", color=PALETTE[colours[choice]], label=choice)
     ax.axvline(0, color="#222222", linewidth=1.0, zorder=1)
-    ax.set_yticks(range(len(entries) - 1, -1, -1), [row.a for _, row in entries])
-    ax.set(xlabel="difference from the usual choice, points (bar: 95 % over users)", title=title, ylim=(-0.6, max(len(entries), 1) - 0.4))
-    ax.grid(axis="y", visible=False)
+    name_rows(ax, [row.a for _, row in reversed(entries)])
+    ax.set(xlabel="difference from the usual choice, points (bar: 95 % over users)", title=title)
     legend_below(fig, ax)
     return fig
 

@@ -12,7 +12,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator
 
-from recq_lib.companion.plotting import PALETTE, figure, method_colour, percent_axis, plain_numbers
+from recq_lib.companion.plotting import PALETTE, figure, method_colour, name_rows, percent_axis, plain_numbers
 from recq_lib.evaluation.statistics import MeanInterval
 
 _CYCLE = ("blue", "orange", "green", "pink", "amber", "sky")
@@ -170,10 +170,9 @@ def ties(values: Mapping[str, np.ndarray], fixed: Mapping[str, Mapping[str, floa
         text = f"{100 * (high - low):.2f} points apart"
         ax.annotate(text, (high, row), xytext=(10, 0), textcoords="offset points", va="center", fontsize=8)
     ax.plot([], [], "o", color=PALETTE["grey"], markersize=4, label="seeded permutations")
-    ax.set_yticks(range(len(values)), list(reversed(values)))
-    ax.set(xlabel=f"{metric} on test", title="The same scores, other orders among equals", ylim=(-0.5, len(values) - 0.5))
+    name_rows(ax, list(reversed(values)))
+    ax.set(xlabel=f"{metric} on test", title="The same scores, other orders among equals")
     ax.margins(x=0.2)
-    ax.grid(axis="y", visible=False)
     percent_axis(ax, "x", decimals=1)
     fig.legend(loc="outside upper center", ncols=4)
     return fig
@@ -201,7 +200,5 @@ def _forest(ax: Axes, rows: Mapping[str, MeanInterval], scale: float) -> None:
         colour = method_colour(name)
         ax.plot([scale * interval.low, scale * interval.high], [row, row], color=colour, linewidth=2.4)
         ax.plot(scale * interval.mean, row, "o", color=colour, markersize=6)
-    ax.set_yticks(range(len(rows)), list(reversed(rows)))
-    ax.set_ylim(-0.6, len(rows) - 0.4)
+    name_rows(ax, list(reversed(rows)))
     ax.xaxis.set_major_locator(MaxNLocator(6, steps=(1, 2, 5, 10)))
-    ax.grid(axis="y", visible=False)

@@ -12,7 +12,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 
 from recq_lib.companion.analysis.hessian import BOUNDS, EVERY_EPOCH, acted
 from recq_lib.companion.analysis.paired import UNSHOWN
-from recq_lib.companion.plotting import PALETTE, figure, legend_below, percent_axis
+from recq_lib.companion.plotting import PALETTE, figure, legend_below, name_rows, percent_axis
 from recq_lib.companion.report import groups
 from recq_lib.evaluation.statistics import mean_interval
 from recq_lib.runs.records import RunRecord
@@ -129,12 +129,11 @@ def forest(found: pd.DataFrame, title: str) -> Figure:
     if len(acted(found)) < len(found):
         left.plot([], [], "x", color="#555555", label="δ did not act")
     left.axvline(0, color="#555555", linewidth=1.0, zorder=1)
-    left.set_yticks(range(len(names)), names[::-1])
-    left.set(xlabel="GSTE − STE in Recall@50, points (bar: 95 % over seeds)", title=title, ylim=(-0.6, len(names) - 0.4))
+    name_rows(left, names[::-1])
+    left.set(xlabel="GSTE − STE in Recall@50, points (bar: 95 % over seeds)", title=title)
     right.set(xlabel="mean δ·|error|", title="Correction")
     _percent_log(right, found["correction"])
-    for ax in (left, right):
-        ax.grid(axis="y", visible=False)
+    right.grid(axis="y", visible=False)
     legend_below(fig, left)
     return fig
 

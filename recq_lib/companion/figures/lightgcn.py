@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from recq_lib.companion.figures.accuracy import accuracy
-from recq_lib.companion.plotting import PALETTE, figure, label_lines, method_colour, percent_axis
+from recq_lib.companion.plotting import PALETTE, figure, label_lines, method_colour, name_rows, percent_axis
 from recq_lib.data.interactions import Interactions
 from recq_lib.evaluation.statistics import mean_interval
 from recq_lib.runs.records import RunRecord
@@ -153,11 +153,10 @@ def speed(rows: Sequence[Mapping[str, object]]) -> Figure:
         text = f"{row['ratio']:.1f}×   ({_seconds(row['median'])} against {_seconds(ours['median'])})"
         ax.annotate(text, (max(row["ratio"], 1), position), xytext=(5, 0), textcoords="offset points", va="center", fontsize=8)
     ax.axvline(1, color=PALETTE["blue"], linewidth=1.5)
-    ax.set_yticks(range(len(names)), [f"{part}: {contender}" for part, contender in reversed(names)])
+    name_rows(ax, [f"{part}: {contender}" for part, contender in reversed(names)])
     ax.set_xscale("log")
     ax.set_xlim(0.5, 12 * max(by_name[key]["ratio"] for key in names))
     ax.set(xlabel="time relative to this library (line at 1)", title="The same mathematics, side by side in one run")
-    ax.grid(axis="y", visible=False)
     return fig
 
 

@@ -64,8 +64,8 @@ def test_switches_join_the_means_of_with_and_without():
     fig = plots.switches([("a", np.array([0.1, 0.3]), np.array([0.1])), ("b", np.array([0.5]), np.array([0.6]))], ("with", "without"), "t")
     joins = [line.get_xdata().tolist() for line in fig.axes[0].get_lines() if line.get_color() == "#BBBBBB"]
     assert joins == [pytest.approx([0.2, 0.1]), pytest.approx([0.5, 0.6])]
-    assert [label.get_text() for label in fig.axes[0].get_yticklabels()] == ["a", "b"]
-    assert fig.axes[0].get_yticks().tolist() == [1, 0]
+    assert [label.get_text() for label in fig.axes[0].get_yticklabels()] == ["b", "a"]  # from the bottom up
+    assert fig.axes[0].get_yticks().tolist() == [0, 1]
 
 
 def test_depth_writes_the_bits_beside_the_points():

@@ -73,7 +73,7 @@ def test_ghosts_joins_with_and_without():
     left, right = plots.ghosts({"with ghosts": [0.4, 0.3], "without": [0.5, 0.2]}, {"p": (0.2, 0.3), "q": (0.1, 0.1)}).axes
     assert lines(left)["without"].get_xydata().tolist() == [[1, 0.5], [2, 0.2]]
     assert dots(right) == [(0.2, 1), (0.1, 0)] and dots(right, "s") == [(0.3, 1), (0.1, 0)]
-    assert [label.get_text() for label in right.get_yticklabels()] == ["p", "q"]
+    assert [label.get_text() for label in right.get_yticklabels()] == ["q", "p"]  # from the bottom up
 
 
 def test_reach_draws_the_span_of_sizes():
@@ -96,7 +96,7 @@ def test_with_and_without_leaves_out_what_is_not_recorded():
         tuple(np.round(part.get_offsets()[0], 2)) for part in ax.collections if part.get_label() and not part.get_label().startswith("_")
     }
     assert means == {(0.3, 1.15), (0.1, 0.85), (0.5, 0.15)}
-    assert [label.get_text() for label in ax.get_yticklabels()] == ["degree / released", "log / log"]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["log / log", "degree / released"]
     assert lines(ax)[FULL].get_xdata()[0] == pytest.approx(0.7)
 
 
@@ -108,7 +108,7 @@ def test_forest_fills_only_what_is_shown():
         "sweeps": runs([("r", -2.0, -3.0, -1.0, "b better")], columns),
     }
     ax = plots.forest(tests, "t").axes[0]
-    assert [label.get_text() for label in ax.get_yticklabels()] == ["p", "q", "r"] and dots(ax) == [(1.0, 2), (-0.1, 1), (-2.0, 0)]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["r", "q", "p"] and dots(ax) == [(1.0, 2), (-0.1, 1), (-2.0, 0)]
     faces = [line.get_markerfacecolor() for line in ax.get_lines() if line.get_marker() == "o" and len(line.get_xydata())]
     assert [face == "white" for face in faces] == [False, True, False]
     bars = [line.get_xdata().tolist() for line in ax.get_lines() if line.get_marker() == "None" and len(set(line.get_xdata())) == 2]
