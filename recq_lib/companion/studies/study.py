@@ -7,9 +7,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 
-from recq_lib.companion.studies import bits as studies_bits
-from recq_lib.companion.studies import codes as studies_codes
-from recq_lib.companion.studies import sharing as studies_sharing
+from recq_lib.companion.studies import bits, codes, sharing
 from recq_lib.companion.studies.protocols import Grid, for_each, per_seed, small_dataset
 from recq_lib.config import TrainConfig, protocol
 from recq_lib.errors import ConfigError, RecqError, one_of
@@ -81,20 +79,20 @@ STUDIES: dict[str, Grid] = {
     "tune-l2": tune_l2,
     "depth": depth,
     "l2q-curve": l2q_curve,
-    "binary": studies_codes.binary,
-    "l2q-paper": studies_codes.l2q_paper,
-    "l2q-wide": studies_codes.wide,
-    "layerwise": studies_codes.layerwise,
-    "annealing": studies_codes.annealing,
-    "tune-bits": studies_bits.tune,
-    "bits": studies_bits.bits,
-    "ngcf-published": studies_bits.ngcf_published,
-    "hessian": studies_bits.hessian,
-    "sharing": studies_sharing.sharing,
-    "sharing-unstopped": studies_sharing.unstopped,
-    "sharing-laptop": studies_sharing.sharing_laptop,
-    "sharing-large": studies_sharing.sharing_large,
-    "weighting": studies_sharing.weighting,
+    "binary": codes.binary,
+    "l2q-paper": codes.l2q_paper,
+    "l2q-wide": codes.wide,
+    "layerwise": codes.layerwise,
+    "annealing": codes.annealing,
+    "tune-bits": bits.tune,
+    "bits": bits.bits,
+    "ngcf-published": bits.ngcf_published,
+    "hessian": bits.hessian,
+    "sharing": sharing.sharing,
+    "sharing-unstopped": sharing.unstopped,
+    "sharing-laptop": sharing.sharing_laptop,
+    "sharing-large": sharing.sharing_large,
+    "weighting": sharing.weighting,
 }
 
 
