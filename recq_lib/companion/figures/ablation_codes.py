@@ -122,7 +122,7 @@ def inside(cosines: Mapping[str, np.ndarray], shared: np.ndarray) -> Figure:
     cosines : name → [N]; shared : [L+1, L+1]. For a long vector of independent normal numbers the cosine is √(2/π).
     """
     fig, (left, right) = figure("double", 3.1, ncols=2, width_ratios=(1.5, 1))
-    sns.boxplot(list(cosines.values()), ax=left, color=PALETTE["sky"], width=0.55, whis=(5, 95), showfliers=False,
+    sns.boxplot(list(cosines.values()), ax=left, color=PALETTE["sky"], saturation=1, width=0.55, whis=(5, 95), showfliers=False,
                 medianprops={"color": "#222222"})  # fmt: skip
     normal = left.axhline(math.sqrt(2 / math.pi), color=PALETTE["orange"], linestyle="--", linewidth=1.3, zorder=0)
     left.legend([normal], ["√(2/π): independent normal numbers"], loc="upper center", bbox_to_anchor=(0.5, -0.14))
