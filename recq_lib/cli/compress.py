@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import tyro
@@ -12,7 +12,7 @@ import tyro
 from recq_lib.cli.flags import Method, NpzFile
 from recq_lib.data import load, load_csv
 from recq_lib.io.output import output_file, show
-from recq_lib.runs.compress import Compression, compress
+from recq_lib.runs.share import share
 
 _OneSource = tyro.conf.create_mutex_group(required=True, title="source")
 
@@ -42,10 +42,11 @@ class Compress:
         data, ids = self._read()
         extra = {} if self.gamma is None else {"gamma": self.gamma}
         extra |= {"scu": False} if self.no_scu else {}
-        found = compress(self.method, data, budget=self.budget, dim=self.dim, seed=self.seed, **extra)
+        rows = share(data, self.method, budget=self.budget, dim=self.dim, seed=self.seed, **extra)
         if target is not None:
-            found.save(target, ids)
-        show(found.summary(), _told(found), as_json=self.json)
+            rows.save(target, ids)
+        sizes = rows.summary(self.dim)
+        show(sizes, _told(sizes), as_json=self.json)
 
     def _read(self):
         """(data, ids of users and items in the user's file or None)"""
@@ -56,11 +57,11 @@ class Compress:
         return data, (data.user_ids.astype(np.str_), data.item_ids.astype(np.str_))
 
 
-def _told(found: Compression) -> str:
-    sizes, gamma = found.summary(), "" if found.gamma is None else f", γ = {found.gamma:.4g}"
+def _told(sizes: dict[str, Any]) -> str:
+    gamma = "" if sizes["gamma"] is None else f", γ = {sizes['gamma']:.4g}"
     return (
-        f"{found.method} on {found.dataset}{gamma}: {sizes['user_rows']:,} user rows and {sizes['item_rows']:,} item rows of {found.dim}, "
-        f"{sizes['extra_indices']:,} further indices\n"
-        f"{found.parameters:,} parameters, {found.ratio:.2%} of a full table; {found.table_bytes / 1e6:.2f} MB with all indices "
-        f"instead of {found.full_bytes / 1e6:.2f} MB; {found.seconds:.2f} s"
+        f"{sizes['method']} on {sizes['dataset']}{gamma}: {sizes['user_rows']:,} user rows and {sizes['item_rows']:,} item rows "
+        f"of {sizes['dim']}, {sizes['extra_indices']:,} further indices\n"
+        f"{sizes['parameters']:,} parameters, {sizes['ratio']:.2%} of a full table; {sizes['table_bytes'] / 1e6:.2f} MB with all indices "
+        f"instead of {sizes['full_bytes'] / 1e6:.2f} MB; {sizes['seconds']:.2f} s"
     )

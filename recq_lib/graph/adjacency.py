@@ -11,6 +11,7 @@ import torch
 from recq_lib.data.interactions import Interactions
 from recq_lib.errors import ConfigError
 from recq_lib.kernels.propagation import balanced_chunks
+from recq_lib.kernels.two_way import both_ways
 
 
 class Graph:
@@ -43,15 +44,7 @@ class Graph:
     @classmethod
     def from_matrix(cls, forward: sp.csr_matrix) -> Graph:
         """Build Â from a binary CSR matrix [n_users, n_items] with sorted indices."""
-        backward = forward.tocsc()  # its arrays are the CSR of the transpose, users sorted within an item
-        (n_users, n_items), n_edges = forward.shape, forward.nnz
-        pointer = np.int32 if 2 * n_edges < 2**31 else np.int64
-        indptr = np.empty(n_users + n_items + 1, pointer)
-        indptr[: n_users + 1] = forward.indptr
-        indptr[n_users + 1 :] = n_edges + backward.indptr[1:].astype(np.int64)
-        indices = np.empty(2 * n_edges, np.int32)
-        np.add(forward.indices, n_users, out=indices[:n_edges], casting="unsafe")
-        indices[n_edges:] = backward.indices
+        (n_users, n_items), (indptr, indices) = forward.shape, both_ways(forward)
         degree = np.diff(indptr)
         scale = np.zeros(degree.size)
         np.divide(1.0, np.sqrt(degree), out=scale, where=degree > 0)

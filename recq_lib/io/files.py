@@ -13,6 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
+from recq_lib.errors import RecordError
+
 _INTEGERS = (np.uint8, np.int8, np.uint16, np.int16, np.uint32, np.int32, np.int64)  # smallest first
 
 
@@ -67,7 +69,39 @@ def npz_bytes(arrays: Mapping[str, np.ndarray]) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, values in arrays.items():
-            member = io.BytesIO()
-            np.lib.format.write_array(member, values.astype(values.dtype.newbyteorder("<")), allow_pickle=False)
-            archive.writestr(zipfile.ZipInfo(f"{name}.npy"), member.getvalue(), zipfile.ZIP_DEFLATED)
+            archive.writestr(zipfile.ZipInfo(f"{name}.npy"), npy_bytes(values), zipfile.ZIP_DEFLATED)
     return buffer.getvalue()
+
+
+def npy_bytes(values: np.ndarray) -> bytes:
+    """An array as an npy file, little-endian, nothing pickled."""
+    buffer = io.BytesIO()
+    np.lib.format.write_array(buffer, values.astype(values.dtype.newbyteorder("<")), allow_pickle=False)
+    return buffer.getvalue()
+
+
+def npy_array(content: bytes) -> np.ndarray:
+    """What `npy_bytes` gave. Raises `ValueError` for other bytes, and for bytes behind the array."""
+    stream = io.BytesIO(content)
+    values = np.lib.format.read_array(stream, allow_pickle=False)
+    if stream.read(1):
+        raise ValueError("bytes are left after the array")
+    return values
+
+
+def npz_arrays(path: Path | str) -> dict[str, np.ndarray]:
+    """All arrays of an npz by name, nothing unpickled; every checksum is checked.
+
+    Raises `RecordError` for a file that is missing or damaged in any way.
+    """
+    try:
+        content = Path(path).read_bytes()
+    except OSError as error:
+        raise RecordError(f"{path} cannot be read ({error.strerror or error}); check the path") from error
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            return {info.filename.removesuffix(".npy"): npy_array(archive.read(info)) for info in archive.infolist()}
+    except Exception as error:  # damaged bytes lead zipfile, zlib and numpy to errors of a dozen kinds; all mean the same here
+        why = " ".join(f"{type(error).__name__}: {error}".split())[:120]
+        raise RecordError(f"{path} is damaged or no npz ({why}); restore it or make it again") from error
+

@@ -11,11 +11,13 @@ from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from recq_lib.kernels import prefetch
+from recq_lib.kernels.prefetch import LINE, ask_for
+
 REGISTER_BYTES = 32  # 256-bit vectors: every x86-64 since 2013; LLVM splits them where the machine is narrower
 WIDE = 8  # registers per block: half of the sixteen there are, the other half serves loads and the broadcast value
 _AHEAD = 16  # neighbours asked for ahead of their use
-_LINE = 64  # bytes of a cache line
-_INDEX, _WORD, _BYTE = ir.IntType(64), ir.IntType(32), ir.IntType(8)
+_INDEX, _WORD = ir.IntType(64), ir.IntType(32)
 
 
 def _block(registers: int, spread: bool = False):
@@ -48,12 +50,10 @@ class _Emitter:
             context.cast(builder, arguments[k], signature.args[k], types.intp) for k in range(3, 7)
         )
         itemsize = signature.args[0].dtype.bitwidth // 8
-        self.lanes, self.per_line = REGISTER_BYTES // itemsize, _LINE // itemsize
+        self.lanes, self.per_line = REGISTER_BYTES // itemsize, LINE // itemsize
         self.vector = ir.VectorType(self.x.type.pointee, self.lanes)
         suffix = f"v{self.lanes}f{8 * itemsize}"
         self.fma = cgutils.get_or_insert_function(builder.module, ir.FunctionType(self.vector, [self.vector] * 3), f"llvm.fma.{suffix}")
-        prefetch = ir.FunctionType(ir.VoidType(), [_BYTE.as_pointer(), _WORD, _WORD, _WORD])
-        self.prefetch = cgutils.get_or_insert_function(builder.module, prefetch, "llvm.prefetch.p0")
 
     def loop(self, registers: int) -> None:
         builder, row = self.builder, self._vectors(self.row, self.column)
@@ -92,8 +92,7 @@ class _Emitter:
         later = builder.select(builder.icmp_signed("<", later, self.last), later, self.last)
         place = builder.gep(self.x, [self._position(later)])
         for start in range(0, registers * self.lanes, self.per_line):
-            byte = builder.bitcast(builder.gep(place, [_INDEX(start)]), _BYTE.as_pointer())
-            builder.call(self.prefetch, [byte, _WORD(0), _WORD(3), _WORD(1)])  # to read, keep in all levels, data
+            prefetch.emit(builder, builder.gep(place, [_INDEX(start)]))
 
     def _vectors(self, base, offset):
         return self.builder.bitcast(self.builder.gep(base, [offset]), self.vector.as_pointer())
@@ -112,27 +111,12 @@ class _Emitter:
 _add_8, _add_4, _add_2, _add_1 = (_block(registers) for registers in (WIDE, 4, 2, 1))
 
 
-@intrinsic
-def _ask(typing_context, array, position):
-    """Ask for the cache line that holds `array[position]`; a position outside is harmless."""
-
-    def generate(context, builder, signature, arguments):
-        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
-        place = context.cast(builder, arguments[1], signature.args[1], types.intp)
-        prefetch = ir.FunctionType(ir.VoidType(), [_BYTE.as_pointer(), _WORD, _WORD, _WORD])
-        function = cgutils.get_or_insert_function(builder.module, prefetch, "llvm.prefetch.p0")
-        builder.call(function, [builder.bitcast(builder.gep(data, [place]), _BYTE.as_pointer()), _WORD(0), _WORD(3), _WORD(1)])
-        return context.get_dummy_value()
-
-    return types.void(array, position), generate
-
-
 @njit(inline="always")
 def ask_for_row(indices, values, begin, end):
     """Ask early for entries `begin` to `end` of a sparse matrix: rows that a batch picks lie anywhere, so no hardware foresees them."""
-    for e in range(begin, end, _LINE // 4):
-        _ask(indices, e)
-        _ask(values, e)
+    for e in range(begin, end, LINE // 4):
+        ask_for(indices, e)
+        ask_for(values, e)
 
 
 @njit(inline="always")

@@ -1,6 +1,6 @@
 """Label propagation beyond one label and plain counts: EBMD's density score, and the lists of weighted labels of BiMLPA.
 
-Graphs are CSR arrays; `label_propagation.both_ways` gives that of EBMD. Everything runs on one core, one node after the other.
+Graphs are CSR arrays; `two_way.both_ways` gives that of EBMD. Everything runs on one core, one node after the other.
 """
 
 from __future__ import annotations

@@ -5,55 +5,22 @@ sides, so that the side of a node costs no branch; a tally next to the volume th
 cache line; an append without a branch; and the lines of coming nodes asked for ahead of their use. None of it changes a result.
 
 `table` [2, n, 2], float64: `table[0, l]` is what users see of label l (tally, item volume), `table[1, l]` what items see
-(tally, user volume). Tallies are zero between calls. Ids are unsigned: numba checks signed ones for Python's counting from the end.
+(tally, user volume). Tallies are zero between calls. Ids are unsigned (`two_way.unsigned`).
 """
 
 from __future__ import annotations
 
 import numpy as np
-import scipy.sparse as sp
-from llvmlite import ir
-from numba import njit, types
-from numba.core import cgutils
-from numba.extending import intrinsic
+from numba import njit
 
 from recq_lib.kernels.compiled import compiled
+from recq_lib.kernels.prefetch import ask_for
 
 _ROW_AHEAD = 12  # nodes by which a row is asked for before it is read; twice as many for its place
 _LABEL_AHEAD = 4  # nodes by which the table entries of a row's labels are asked for
 _MOST_ASKED = 64  # entries of a row asked for; the processor overlaps the reads of a longer row by itself
 _LOWEST = np.float32(-np.inf)
 _word = np.uintp
-
-
-@intrinsic
-def _ask_for(typing_context, array, position):
-    """Ask for the cache line of `array[position]` (contiguous, counted flat) without waiting for it."""
-
-    def generate(context, builder, signature, arguments):
-        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
-        byte, word = ir.IntType(8).as_pointer(), ir.IntType(32)
-        place = builder.gep(data, [context.cast(builder, arguments[1], signature.args[1], types.uintp)])
-        function = ir.FunctionType(ir.VoidType(), [byte, word, word, word])
-        prefetch = cgutils.get_or_insert_function(builder.module, function, "llvm.prefetch.p0")
-        builder.call(prefetch, [builder.bitcast(place, byte), word(0), word(3), word(1)])  # to read, keep in all levels, data
-        return context.get_dummy_value()
-
-    return types.void(array, position), generate
-
-
-def both_ways(train: sp.csr_matrix) -> tuple[np.ndarray, np.ndarray]:
-    """CSR of [[0, B], [Bᵀ, 0]] for B = `train` [U, I]: indptr [n+1] (uint32 where it fits, else uint64), indices [2E] uint32, sorted."""
-    n_users, n_items = train.shape
-    n_edges = train.indices.size
-    backward = sp.csr_matrix((np.empty(n_edges, np.int8), train.indices, train.indptr), shape=train.shape).tocsc()
-    indptr = np.empty(n_users + n_items + 1, np.uint32 if 2 * n_edges < 2**32 else np.uint64)
-    indptr[: n_users + 1] = train.indptr
-    indptr[n_users + 1 :] = backward.indptr[1:].astype(np.int64) + n_edges
-    indices = np.empty(2 * n_edges, np.uint32)
-    np.add(train.indices, n_users, out=indices[:n_edges], casting="unsafe")
-    indices[n_edges:] = backward.indices
-    return indptr, indices
 
 
 @njit(inline="always")
@@ -66,7 +33,7 @@ def _ask_for_entries(node, side, indptr, indices, labels, flat):
     begin, end = _row(node, indptr)
     first = _word(side) * _word(labels.shape[0])
     for e in range(begin, min(end, begin + _word(_MOST_ASKED))):
-        _ask_for(flat, (first + labels[indices[e]]) * _word(2))
+        ask_for(flat, (first + labels[indices[e]]) * _word(2))
 
 
 @njit(inline="always")
@@ -103,7 +70,7 @@ def sweep(order, indptr, indices, n_users, gamma, weights, labels, table, candid
     Parameters
     ----------
     order : [m] uint32, nodes; items are n_users, n_users + 1, …
-    indptr [n+1], indices [2E] : of `both_ways`
+    indptr [n+1], indices [2E] : of `two_way.both_ways`, unsigned
     weights : [n] float64
     labels : [n] uint32 below n, changed in place
     table : [2, n, 2] float64, C-contiguous, volumes changed in place
@@ -114,10 +81,10 @@ def sweep(order, indptr, indices, n_users, gamma, weights, labels, table, candid
     size, flat = order.shape[0], table.reshape(-1)
     for t in range(size):
         far = order[min(t + 2 * _ROW_AHEAD, size - 1)]
-        _ask_for(indptr, far)
-        _ask_for(weights, far)
-        _ask_for(labels, far)
-        _ask_for(indices, indptr[order[min(t + _ROW_AHEAD, size - 1)]])
+        ask_for(indptr, far)
+        ask_for(weights, far)
+        ask_for(labels, far)
+        ask_for(indices, indptr[order[min(t + _ROW_AHEAD, size - 1)]])
         near = order[min(t + _LABEL_AHEAD, size - 1)]
         _ask_for_entries(near, near >= n_users, indptr, indices, labels, flat)
 

@@ -8,7 +8,6 @@ the process has defined itself, are made: a file names classes, it never brings 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import importlib
 import json
 from dataclasses import dataclass
@@ -18,20 +17,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import scipy.sparse as sp
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors import torch as safetensors
 
 from recq_lib.errors import ConfigError, RecordError
 from recq_lib.graph.adjacency import Graph
-from recq_lib.io.canonical import canonical_json
-from recq_lib.io.files import write_atomically
 from recq_lib.parts.protocols import Encoder, Part, Readout, Table
+from recq_lib.parts.tensor_file import damaged, read_tensors, write_tensors
 from recq_lib.sharing.sharing import Sharing
 
 if TYPE_CHECKING:
     from recq_lib.parts.model import Recommender
 
-_FORMAT = 1
+_KIND = "recq.model"
 _PARTS = ("table", "encoder", "readout")
 _LIBRARY = "recq_lib."
 
@@ -62,12 +58,7 @@ def write(model: Recommender, path: Path) -> Path:
     for name, ids in (("user_ids", model.user_ids), ("item_ids", model.item_ids)):
         if ids is not None:
             tensors[name] = _ids_as_tensor(name, ids)
-    tensors = {name: tensor.contiguous().clone() for name, tensor in tensors.items()}
-    header = canonical_json({"format": _FORMAT, "shape": list(matrix.shape), "parts": parts})
-    metadata = {"recq.model": header, "sha256": _digest(header, tensors)}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, safetensors.save(tensors, metadata))
-    return path
+    return write_tensors(path, _KIND, {"shape": list(matrix.shape), "parts": parts}, tensors)
 
 
 def _ids_as_tensor(name: str, ids: np.ndarray) -> torch.Tensor:
@@ -140,7 +131,7 @@ class _Writer:
 
 def read(path: Path) -> Saved:
     """Everything in the file, its parts made again but not yet filled. Raises `RecordError`."""
-    header, tensors = _checked(path)
+    header, tensors = read_tensors(path, _KIND)
     try:
         (n_users, n_items), parts = header["shape"], header["parts"]
         indptr, indices = (tensors.pop(f"graph.{name}").numpy() for name in ("indptr", "indices"))
@@ -156,7 +147,7 @@ def read(path: Path) -> Saved:
     except RecordError as error:
         raise RecordError(f"model file {path}: {error}") from error
     except Exception as error:  # whatever a foreign header leads to, it means the same here
-        raise _damaged(path, f"{type(error).__name__}: {error}") from error
+        raise damaged(path, f"{type(error).__name__}: {error}") from error
 
 
 def fill(model: Recommender, saved: Saved, path: Path) -> None:
@@ -164,27 +155,7 @@ def fill(model: Recommender, saved: Saved, path: Path) -> None:
     try:
         model.load_state_dict(saved.state)
     except RuntimeError as error:
-        raise _damaged(path, str(error)) from error
-
-
-def _checked(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
-    if not path.is_file():
-        raise RecordError(f"model file {path} does not exist; write it with Recommender.save")
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-    except (SafetensorError, OSError, ValueError, OverflowError) as error:
-        raise _damaged(path, str(error)) from error
-    text = metadata.get("recq.model", "")
-    if not text:
-        raise RecordError(f"file {path} holds no recq model; write one with Recommender.save")
-    if _digest(text, tensors) != metadata.get("sha256"):
-        raise _damaged(path, "its content is not what was saved")
-    header = json.loads(text)
-    if header.get("format") != _FORMAT:
-        raise RecordError(f"model file {path} has format {header.get('format')}, this version reads {_FORMAT}; save the model again")
-    return header, tensors
+        raise damaged(path, str(error)) from error
 
 
 class _Reader:
@@ -252,16 +223,3 @@ def _class(name: str) -> Any:
 
 def _subclasses(cls: type) -> list[type]:
     return [each for sub in cls.__subclasses__() for each in (sub, *_subclasses(sub))]
-
-
-def _digest(header: str, tensors: dict[str, torch.Tensor]) -> str:
-    digest = hashlib.sha256(header.encode())
-    for name in sorted(tensors):
-        tensor = tensors[name]
-        digest.update(f"{name},{tensor.dtype},{tuple(tensor.shape)};".encode())
-        digest.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
-
-
-def _damaged(path: Path, why: str) -> RecordError:
-    return RecordError(f"model file {path} is damaged ({' '.join(why.split())[:200]}); restore it, or save the model again")

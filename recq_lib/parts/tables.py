@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import scipy.sparse as sp
 import torch
-from torch import nn
 
 from recq_lib.errors import ConfigError
 from recq_lib.graph.adjacency import Graph
 from recq_lib.graph.propagation import SharedRows
+from recq_lib.kernels.propagation import balanced_chunks, product
+from recq_lib.parts.embedding import codebook
 from recq_lib.parts.protocols import Table
 from recq_lib.sharing.sharing import Sharing
 
@@ -23,11 +24,9 @@ class FullTable(Table):
 
     def __init__(self, n_nodes: int, dim: int, std: float = 0.1, *, generator: torch.Generator | None = None) -> None:
         super().__init__()
-        if n_nodes < 1 or dim < 1:
-            raise ConfigError(f"a table needs at least one row and one column, not {n_nodes} × {dim}")
-        if not std >= 0:
-            raise ConfigError(f"init std is {std}, but must be 0 or more")
-        self.weight = nn.Parameter(torch.randn(n_nodes, dim, generator=generator).mul_(std))
+        if n_nodes < 1:
+            raise ConfigError(f"a table needs at least one row, not {n_nodes}")
+        self.weight = codebook(n_nodes, dim, std, generator)
 
     def forward(self) -> torch.Tensor:
         """[n_nodes, d]"""
@@ -39,16 +38,15 @@ class FullTable(Table):
 
 
 class SharedTable(Table):
-    """Codebook rows shared by users and by items: the table is S·E, S fixed (`Sharing`), E [K, d] trained, drawn from N(0, std²)."""
+    """Codebook rows shared by users and by items: the table is S·E, S fixed (`Sharing`), E [K, d] trained, drawn from N(0, std²).
+
+    For training by propagation, which needs all nodes at once; `embedding.SharedEmbedding` gives the same vectors for some ids.
+    """
 
     def __init__(self, sharing: Sharing, dim: int, std: float = 1.0, *, generator: torch.Generator | None = None) -> None:
         super().__init__()
-        if dim < 1:
-            raise ConfigError(f"a table needs at least one column, not {dim}")
-        if not std >= 0:
-            raise ConfigError(f"init std is {std}, but must be 0 or more")
         self.sharing = sharing
-        self.weight = nn.Parameter(torch.randn(sharing.n_rows, dim, generator=generator).mul_(std))
+        self.weight = codebook(sharing.n_rows, dim, std, generator)
         forward = sharing.matrix()
         self._matrices = (Fixed(forward), Fixed(forward.T.tocsr()))
         self._merged: SharedRows | None = None
@@ -95,8 +93,6 @@ class Fixed:
             parts = (torch.from_numpy(part.astype(np.int64)).to(x.device) for part in (matrix.indptr, matrix.indices))
             values = torch.from_numpy(matrix.data).to(x)
             return torch.sparse_csr_tensor(*parts, values, size=matrix.shape, check_invariants=False) @ x
-        from recq_lib.kernels.propagation import balanced_chunks, product
-
         if self._chunks is None:
             self._chunks = balanced_chunks(matrix.indptr)
         out = x.new_empty((matrix.shape[0], x.shape[1]))

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from recq_lib.data.interactions import Interactions
-from recq_lib.errors import ConfigError
-from recq_lib.sharing.grouping import Grouping, Stopwatch, degrees, number, sharing_of
+from recq_lib.errors import ConfigError, number
+from recq_lib.sharing.grouping import Stopwatch, degrees, found_by, sharing_of
+from recq_lib.sharing.sharing import Sharing
 
 RESOLUTION = 200.0  # of GraphHash, on every dataset: BACO's budgets are the rows that it gives
 SIZE_OPTIONS = {"ratio": 0.0}  # 0: GraphHash's rows at resolution 200
 CLUSTER_OPTIONS = SIZE_OPTIONS | {"cluster_seed": 2025}  # of the official code; one clustering for all seeds of a study
 
 
-def louvain(data: Interactions, resolution: float = RESOLUTION) -> Grouping:
+def louvain(data: Interactions, resolution: float = RESOLUTION) -> Sharing:
     """GraphHash (Wu et al., 2024): Louvain communities under bipartite modularity, larger `resolution` for more rows.
 
     scikit-network's Louvain with modularity "dugue" and nodes in the order of their ids, as the official code; no randomness.
@@ -22,7 +23,7 @@ def louvain(data: Interactions, resolution: float = RESOLUTION) -> Grouping:
     resolution, watch, _ = number("resolution", resolution, 0), Stopwatch(), degrees(data)
     found = Louvain(resolution=resolution, modularity="dugue", shuffle_nodes=False, tol_optimization=1e-3, tol_aggregation=1e-3)
     found.fit(data.train, force_bipartite=True)
-    return Grouping("louvain", sharing_of(found.labels_row_, found.labels_col_), watch.seconds, {"resolution": resolution})
+    return found_by(sharing_of(found.labels_row_, found.labels_col_), "louvain", data, {"resolution": resolution}, watch)
 
 
 def rows_of(data: Interactions, ratio: float = 0.0) -> tuple[int, int]:

@@ -7,19 +7,16 @@ computed it. What changes one of them makes a new file; old ones may be deleted 
 from __future__ import annotations
 
 import hashlib
-import zipfile
 from collections.abc import Callable, Mapping
 from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from recq_lib.data.interactions import Interactions
+from recq_lib.errors import RecordError
 from recq_lib.io import paths
 from recq_lib.io.canonical import canonical_json
-from recq_lib.io.files import npz_bytes, write_atomically
 from recq_lib.sharing.sharing import Sharing
 
 _ROOMS = ("sharing", "baselines/sharing", "kernels", "papers/baco")  # whose code finds rows
@@ -27,13 +24,14 @@ _PACKAGES = ("numpy", "scipy", "numba", "scikit-learn", "scikit-network", "infom
 
 
 def kept(find: Callable[[], Sharing], data: Interactions, method: str, dim: int, options: Mapping[str, Any]) -> Sharing:
-    """`find()`, or what it gave before for the same data, method, `dim` (it sets budgets) and `options`. A damaged file is replaced."""
+    """`find()`, or what it gave before for the same data, method, `dim` (it sets budgets) and `options`. A file that is
+    damaged, or whose rows are not those of the data, is replaced."""
     path = path_of(data, method, dim, options)
-    found = _read(path)
+    found = _read(path, data)
     if found is None:
         found = find()
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, npz_bytes(_arrays(found)))
+        found.save(path)
     return found
 
 
@@ -43,17 +41,10 @@ def path_of(data: Interactions, method: str, dim: int, options: Mapping[str, Any
     return paths.checkpoints_dir() / "sharings" / f"{hashlib.sha256(identity.encode()).hexdigest()[:16]}.npz"
 
 
-def _arrays(sharing: Sharing) -> dict[str, np.ndarray]:
-    sizes = np.array([sharing.n_user_rows, sharing.n_item_rows])
-    return {"users": sharing.users, "items": sharing.items, "sizes": sizes, "combine": np.array(sharing.combine)}
-
-
-def _read(path: Path) -> Sharing | None:
+def _read(path: Path, data: Interactions) -> Sharing | None:
     try:
-        with np.load(path) as file:
-            n_users, n_items = (int(n) for n in file["sizes"])
-            return Sharing(file["users"], file["items"], n_users, n_items, str(file["combine"]))
-    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):  # absent or damaged
+        return Sharing.load(path, n_users=data.n_users, n_items=data.n_items)
+    except RecordError:  # absent, damaged, or of other data
         return None
 
 

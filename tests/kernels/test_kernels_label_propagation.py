@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from label_propagation_oracle import naive_second, naive_sweep, neighbours_of
 
 from recq_lib.kernels import label_propagation as kernel
+from recq_lib.kernels.two_way import both_ways, unsigned
 
 
 class Case:
@@ -30,7 +31,7 @@ class Case:
 
     @property
     def graph(self):
-        return kernel.both_ways(self.train)
+        return unsigned(both_ways(self.train))
 
     def table(self):
         return np.ascontiguousarray(np.stack([np.zeros_like(self.volumes), self.volumes], axis=2))
@@ -69,6 +70,16 @@ def test_graph_both_ways_is_the_block_matrix(case):
     np.testing.assert_array_equal(matrix.toarray(), blocks)
     assert all((np.diff(indices[indptr[x] : indptr[x + 1]].astype(int)) > 0).all() for x in range(n))
     assert indices.dtype == np.uint32 and case.train.indices.dtype == np.int32
+
+
+def test_signed_and_unsigned_are_one_memory():
+    signed = both_ways(sp.csr_matrix(np.array([[1.0, 0.0], [1.0, 1.0]], np.float32)))
+    assert [part.dtype for part in signed] == [np.dtype(np.int32)] * 2
+    seen = unsigned(signed)
+    assert [part.dtype for part in seen] == [np.dtype(np.uint32)] * 2
+    assert all(np.shares_memory(a, b) and np.array_equal(a, b) for a, b in zip(signed, seen, strict=True))
+    wide = unsigned((signed[0].astype(np.int64), signed[1]))
+    assert wide[0].dtype == np.uint64 and wide[0].tolist() == [0, 1, 3, 5, 6]
 
 
 @given(cases, gammas)

@@ -13,7 +13,7 @@ from safetensors import torch as safetensors
 from recq_lib.config import TrainConfig
 from recq_lib.errors import ConfigError, RecordError
 from recq_lib.graph.adjacency import Graph
-from recq_lib.papers.baco.method import baco, sharing_from
+from recq_lib.papers.baco.method import baco
 from recq_lib.papers.l2q_gcn import LayerwiseSign
 from recq_lib.parts.encoders import LightGCN, NoPropagation
 from recq_lib.parts.model import Recommender
@@ -55,7 +55,7 @@ def test_every_method_comes_back(data, name, tmp_path):
 def test_parts_put_together_by_hand_come_back(data, tmp_path):
     """BACO's rows under L²Q-GCN's readout: no method of that name is needed."""
     config = resolve("baco", TrainConfig(dim=8, options={"gamma": 1.0}))
-    table = SharedTable(sharing_from(baco(data, config)), 8)
+    table = SharedTable(baco(data, config), 8)
     model = Recommender(Graph.from_interactions(data), table, LightGCN(2), LayerwiseSign(layers="all"))
     back = Recommender.load(model.save(tmp_path / "new folder" / "model"))
     assert same(model, back) and back.table.sharing.n_extra == table.sharing.n_extra
@@ -144,7 +144,7 @@ def test_cut_files_are_refused(content, tmp_path):
 
 def rewritten(content: bytes, change) -> bytes:
     """The file with a changed header and a digest that fits it, as an attacker would write it."""
-    from recq_lib.parts.saving import _digest
+    from recq_lib.parts.tensor_file import _digest
 
     tensors = safetensors.load(content)
     header = json.loads(json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])["__metadata__"]["recq.model"])
@@ -175,6 +175,6 @@ def test_foreign_headers_are_refused(content, tmp_path, change, why):
 
 
 def test_other_files_are_refused(tmp_path):
-    assert "holds no recq model" in refused(tmp_path / "m", safetensors.save({"a": torch.zeros(2)}))
+    assert "holds no recq.model" in refused(tmp_path / "m", safetensors.save({"a": torch.zeros(2)}))
     with pytest.raises(RecordError, match="does not exist"):
         Recommender.load(tmp_path / "none")

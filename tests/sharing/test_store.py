@@ -84,3 +84,29 @@ def test_seeds_of_a_study_share_one_clustering(data, name, monkeypatch):
 def test_rows_drawn_with_the_seed_are_not_kept(data, tmp_path):
     drawn = [registry.build("random-hash", data, registry.resolve("random-hash", protocol("baco", dim=8, seed=s))) for s in (0, 1)]
     assert not same(*(model.table.sharing for model in drawn)) and not (tmp_path / "sharings").exists()
+
+
+def test_whatever_the_damage_rows_are_found_again(data):
+    rng, path = np.random.default_rng(1), sharing_store.path_of(data, "baco", 8, OPTIONS)
+    rows, found = some_sharing(), []
+
+    def again() -> Sharing:
+        found.append(1)
+        return rows
+
+    sharing_store.kept(again, data, "baco", 8, OPTIONS)
+    content = path.read_bytes()
+    for _ in range(200):
+        changed = bytearray(content[: int(rng.integers(1, len(content) + 1))] if rng.random() < 0.3 else content)
+        for at in rng.integers(len(changed), size=3):
+            changed[at] ^= int(rng.integers(1, 256))
+        path.write_bytes(bytes(changed))
+        assert same(sharing_store.kept(again, data, "baco", 8, OPTIONS), rows)
+    assert len(found) > 150
+
+
+def test_rows_of_another_number_of_users_are_found_again(data):
+    path = sharing_store.path_of(data, "baco", 8, OPTIONS)
+    path.parent.mkdir()
+    Sharing(np.zeros(59, int), np.zeros(40, int), 1, 1).save(path)
+    assert same(sharing_store.kept(some_sharing, data, "baco", 8, OPTIONS), some_sharing())

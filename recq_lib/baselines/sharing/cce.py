@@ -26,7 +26,7 @@ from torch import nn
 
 from recq_lib.config import TrainConfig
 from recq_lib.data.interactions import Interactions
-from recq_lib.errors import ConfigError
+from recq_lib.errors import ConfigError, whole
 from recq_lib.io.optional import optional
 from recq_lib.parts.building import on_rows
 from recq_lib.parts.method import Method
@@ -80,8 +80,7 @@ class CCETable(Table):
             raise ConfigError(f"dim is {dim}, but must be a multiple of the number of chunks, {chunks}")
         if std is not None and not std >= 0:
             raise ConfigError(f"init std is {std}, but must be 0 or more, or None for the start of CCE's authors")
-        if redo < 1 or iterations < 1 or seed < 0:
-            raise ConfigError(f"redo is {redo}, iterations {iterations} and seed {seed}; k-means needs at least 1, 1 and 0")
+        redo, iterations, seed = whole("redo", redo, 1), whole("iterations", iterations, 1), whole("seed", seed, 0)
         self.sizes = ((n_users, n_user_rows // 2), (n_items, n_item_rows // 2))
         for side, given, (n, rows) in zip(("user", "item"), (n_user_rows, n_item_rows), self.sizes, strict=True):
             if not 1 <= rows <= n:

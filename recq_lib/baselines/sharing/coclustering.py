@@ -15,11 +15,11 @@ import scipy.sparse as sp
 from recq_lib.baselines.sharing.propagated import total_size
 from recq_lib.config import TrainConfig
 from recq_lib.data.interactions import Interactions
-from recq_lib.errors import ConfigError
+from recq_lib.errors import ConfigError, exactly_one, number, whole
 from recq_lib.io.optional import optional
 from recq_lib.kernels.coclustering import reassign
 from recq_lib.parts.building import sharing_method
-from recq_lib.sharing.grouping import SEED, Grouping, Stopwatch, degrees, exactly_one, number, sharing_of, whole
+from recq_lib.sharing.grouping import SEED, Stopwatch, degrees, found_by, sharing_of
 from recq_lib.sharing.louvain import CLUSTER_OPTIONS, rows_of
 from recq_lib.sharing.sharing import Sharing
 
@@ -31,7 +31,7 @@ _EVALUATIONS = 4  # of a clustering with thousands of clusters: minutes
 
 def scc(
     data: Interactions, n_clusters: int | None = None, *, rows: int | None = None, seed: int = SEED, tolerance: float = 0.01
-) -> Grouping:
+) -> Sharing:
     """Spectral co-clustering (Dhillon, KDD 2001): k-means of users and items together in the leading singular vectors.
 
     The vectors are those of D_u^-1/2 B D_v^-1/2, 1 + ⌈log2 k⌉ of them without the first, scaled by the inverse roots of degrees,
@@ -55,7 +55,7 @@ def sbc(
     tolerance: float = 0.01,
     n_components: int = 6,
     n_best: int = 3,
-) -> Grouping:
+) -> Sharing:
     """Spectral biclustering (Kluger et al., 2003): k clusters of users and k of items, apart from one another.
 
     B is scaled until rows and columns have equal sums ("bistochastic"). Of its `n_components` singular vectors after the first the
@@ -68,7 +68,7 @@ def sbc(
     return _spectral("sbc", _BiClusters(data, n_components, n_best), data, n_clusters, rows, seed, tolerance)
 
 
-def _spectral(method, clusters, data, n_clusters, rows, seed, tolerance) -> Grouping:
+def _spectral(method, clusters, data, n_clusters, rows, seed, tolerance) -> Sharing:
     optional("sklearn", "baselines", method)
     from threadpoolctl import threadpool_limits
 
@@ -80,7 +80,8 @@ def _spectral(method, clusters, data, n_clusters, rows, seed, tolerance) -> Grou
             sharing, tried = clusters(k, seed), ()
         else:
             k, sharing, tried = _search_clusters(clusters, whole("rows", rows, 4, data.n_nodes), seed, tolerance)
-    return Grouping(method, sharing, watch.seconds, {"n_clusters": k, "rows": rows, "seed": seed, **clusters.settings}, tried)
+    settings = {"n_clusters": k, "rows": rows, "seed": seed, **clusters.settings}
+    return found_by(sharing, method, data, settings, watch, tried=tried)
 
 
 def _search_clusters(clusters, rows: int, seed: int, tolerance: float) -> tuple[int, Sharing, tuple[tuple[float, int], ...]]:
@@ -221,7 +222,7 @@ def k_means_line(values: np.ndarray, k: int, seed: int, iterations: int = 300) -
 # ---- information-theoretic co-clustering -------------------------------------------------------------------------------------
 
 
-def itcc(data: Interactions, n_user_rows: int, n_item_rows: int, *, iterations: int = 20, seed: int = SEED) -> Grouping:
+def itcc(data: Interactions, n_user_rows: int, n_item_rows: int, *, iterations: int = 20, seed: int = SEED) -> Sharing:
     """Information-theoretic co-clustering (Dhillon et al., KDD 2003): clusters that keep the mutual information of users and items.
 
     With p(u, v) = B_uv/|E|, users and then items move to the cluster nearest in Kullback-Leibler divergence, `iterations` times or
@@ -250,7 +251,7 @@ def itcc(data: Interactions, n_user_rows: int, n_item_rows: int, *, iterations: 
             break
     sharing = sharing_of(*(np.where(part > 0, found, -1) for part, found in zip(degree, labels)))
     settings = {"n_user_rows": n_user_rows, "n_item_rows": n_item_rows, "iterations": len(history) - 1, "seed": seed}
-    return Grouping("itcc", sharing, watch.seconds, settings, objective=tuple(history))
+    return found_by(sharing, "itcc", data, settings, watch, objective=tuple(history))
 
 
 def _move(matrix, labels: np.ndarray, others: np.ndarray, n_labels: int, n_others: int) -> None:
@@ -281,7 +282,7 @@ def _information(joint: sp.csr_matrix) -> float:
 # ---- entries ----------------------------------------------------------------------------------------------------------------
 
 def _itcc(data: Interactions, config: TrainConfig) -> Sharing:
-    return itcc(data, *rows_of(data, config.options["ratio"]), seed=config.options["cluster_seed"]).sharing
+    return itcc(data, *rows_of(data, config.options["ratio"]), seed=config.options["cluster_seed"])
 
 
 METHODS = (

@@ -10,8 +10,8 @@ import ctypes
 import math
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
-from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -19,16 +19,17 @@ import scipy.sparse as sp
 from recq_lib.baselines.sharing.hashing import universal_hash
 from recq_lib.config import TrainConfig
 from recq_lib.data.interactions import Interactions
+from recq_lib.errors import ConfigError, number, whole
 from recq_lib.io.optional import optional
 from recq_lib.parts.building import sharing_method
-from recq_lib.sharing.grouping import SEED, Grouping, Stopwatch, degrees, number, sharing_of, whole
+from recq_lib.sharing.grouping import SEED, Stopwatch, degrees, found_by, sharing_of
 from recq_lib.sharing.louvain import CLUSTER_OPTIONS, RESOLUTION, SIZE_OPTIONS, louvain, rows_of
 from recq_lib.sharing.sharing import Sharing
 
 # ---- modularity by moving and merging ----------------------------------------------------------------------------------------
 
 
-def leiden(data: Interactions, resolution: float = 201.0, *, seed: int = 1) -> Grouping:
+def leiden(data: Interactions, resolution: float = 201.0, *, seed: int = 1) -> Sharing:
     """Leiden (Traag et al., 2019): Louvain with communities refined before they are merged; otherwise as `louvain`.
 
     The paper's resolutions are 201 (Beauty), 197 (Gowalla), 198 (Yelp2018, Amazon-Book). scikit-network refines with C's `rand`,
@@ -41,34 +42,31 @@ def leiden(data: Interactions, resolution: float = 201.0, *, seed: int = 1) -> G
     resolution, seed, watch, _ = number("resolution", resolution, 0), whole("seed", seed, 1, 2**32 - 1), Stopwatch(), degrees(data)
     found = Leiden(resolution=resolution, modularity="dugue", shuffle_nodes=False, tol_optimization=1e-3, tol_aggregation=1e-3)
     ctypes.CDLL("ucrtbase" if os.name == "nt" else None).srand(ctypes.c_uint(seed))
-    sharing = _split_communities(found.fit(data.train, force_bipartite=True))
-    return Grouping("leiden", sharing, watch.seconds, {"resolution": resolution, "seed": seed})
+    found.fit(data.train, force_bipartite=True)
+    sharing = sharing_of(found.labels_row_, found.labels_col_)
+    return found_by(sharing, "leiden", data, {"resolution": resolution, "seed": seed}, watch)
 
 
-def _split_communities(found) -> Sharing:
-    return sharing_of(found.labels_row_, found.labels_col_)
-
-
-def double_graph_hash(data: Interactions, resolution: float = RESOLUTION, *, seed: int = SEED) -> Grouping:
+def double_graph_hash(data: Interactions, resolution: float = RESOLUTION, *, seed: int = SEED) -> Sharing:
     """DoubleGraphHash (Wu et al., 2024): a node's vector is the sum of its community's row and of one its id is hashed to.
 
     Both are rows of one codebook per side, of the size that `louvain` gives, so it has one more index per node than `louvain`
     (BACO's code counts it as a parameter). The hash is `hashing.universal_hash`, drawn from `seed` for each side.
     """
     watch, seed = Stopwatch(), whole("seed", seed, 0)
-    first, rng = louvain(data, resolution).sharing, np.random.default_rng(seed)
+    first, rng = louvain(data, resolution), np.random.default_rng(seed)
     users, items = (
         np.column_stack([universal_hash(np.arange(rows.shape[0]), n_rows, rng), rows[:, 0]])
         for rows, n_rows in ((first.users, first.n_user_rows), (first.items, first.n_item_rows))
     )
     sharing = Sharing(users, items, first.n_user_rows, first.n_item_rows, "sum")
-    return Grouping("double_graph_hash", sharing, watch.seconds, {"resolution": float(resolution), "seed": seed})
+    return found_by(sharing, "double_graph_hash", data, {"resolution": float(resolution), "seed": seed}, watch)
 
 
 # ---- random walks ------------------------------------------------------------------------------------------------------------
 
 
-def infomap(data: Interactions, *, seed: int = SEED, trials: int = 1) -> Grouping:
+def infomap(data: Interactions, *, seed: int = SEED, trials: int = 1) -> Sharing:
     """infomap (Rosvall & Bergstrom, 2008): communities that shorten the description of a random walk.
 
     The package `infomap` on the bipartite network, two levels; the best of `trials`. The number of communities follows from the
@@ -84,13 +82,13 @@ def infomap(data: Interactions, *, seed: int = SEED, trials: int = 1) -> Groupin
     labels = np.full(data.n_nodes, -1, np.int64)
     labels[np.fromiter(modules.keys(), np.int64, len(modules))] = np.fromiter(modules.values(), np.int64, len(modules))
     sharing = sharing_of(*np.split(labels, [data.n_users]))
-    return Grouping("infomap", sharing, watch.seconds, {"seed": seed, "trials": trials})
+    return found_by(sharing, "infomap", data, {"seed": seed, "trials": trials}, watch)
 
 
 # ---- modularity by alternating assignments -----------------------------------------------------------------------------------
 
 
-def brim(data: Interactions, *, seed: int = SEED, resolution: float = 1.0, tolerance: float = 1e-4, iterations: int = 1000) -> Grouping:
+def brim(data: Interactions, *, seed: int = SEED, resolution: float = 1.0, tolerance: float = 1e-4, iterations: int = 1000) -> Sharing:
     """BRIM (Barber, 2007): users take the best community given the items', then items given the users', and so on.
 
         Q = 1/|E| Σ_uv B̃_uv·[l_u = l_v],   B̃ = B - d_u d_vᵀ/|E|
@@ -119,7 +117,7 @@ def brim(data: Interactions, *, seed: int = SEED, resolution: float = 1.0, toler
             break
     sharing = sharing_of(np.where(user_degree > 0, users, -1), np.where(item_degree > 0, items, -1))
     settings = {"seed": seed, "resolution": resolution, "tolerance": tolerance, "iterations": len(history) - 1}
-    return Grouping("brim", sharing, watch.seconds, settings, objective=tuple(history))
+    return found_by(sharing, "brim", data, settings, watch, objective=tuple(history))
 
 
 def barber_modularity(data: Interactions, users: np.ndarray, items: np.ndarray) -> float:
@@ -152,26 +150,27 @@ def _best_communities(
 
 # ---- entries ----------------------------------------------------------------------------------------------------------------
 
-def _resolved(function: Callable[..., Grouping], data: Interactions, config: TrainConfig) -> Sharing:
+def _resolved(function: Callable[..., Sharing], data: Interactions, config: TrainConfig) -> Sharing:
     """Louvain and its relatives: at the paper's resolution, or at one that gives the rows of `ratio`."""
     options = config.options
     if not options["ratio"]:
-        return function(data, options["resolution"]).sharing
+        return function(data, options["resolution"])
     return _at_rows(partial(function, data), sum(rows_of(data, options["ratio"])), data)
 
 
-def _at_rows(function: Callable[[float], Any], rows: int, data: Interactions, evaluations: int = 14) -> Sharing:
+def _at_rows(function: Callable[[float], Sharing], rows: int, data: Interactions, evaluations: int = 14) -> Sharing:
     """Communities at the resolution whose rows are closest to `rows` (within 1 %, or after so many evaluations), by bisection."""
-    low, high, best = 1.0, 4.0 * data.n_nodes, None  # far above, every node is alone
+    low, high, best, tried = 1.0, 4.0 * data.n_nodes, None, []  # far above, every node is alone
     for _ in range(evaluations):
         middle = math.sqrt(low * high)
-        sharing = function(middle).sharing
+        sharing = function(middle)
+        tried.append((middle, sharing.n_rows))
         if best is None or abs(sharing.n_rows - rows) < abs(best.n_rows - rows):
             best = sharing
         if abs(best.n_rows / rows - 1) <= 0.01:
             break
         low, high = (low, middle) if sharing.n_rows > rows else (middle, high)
-    return best
+    return replace(best, found=replace(best.found, tried=tuple(tried)))
 
 
 def _double_graph_hash(data: Interactions, config: TrainConfig) -> Sharing:
@@ -182,9 +181,9 @@ def _leiden(data: Interactions, config: TrainConfig) -> Sharing:
     return _resolved(partial(leiden, seed=config.options["cluster_seed"]), data, config)
 
 
-def free_size(function: Callable[..., Grouping], data: Interactions, config: TrainConfig) -> Sharing:
+def free_size(function: Callable[..., Sharing], data: Interactions, config: TrainConfig) -> Sharing:
     """Methods whose number of rows follows from the graph."""
-    return function(data, seed=config.options["cluster_seed"]).sharing
+    return function(data, seed=config.options["cluster_seed"])
 
 
 _FREE = {"cluster_seed": CLUSTER_OPTIONS["cluster_seed"]}

@@ -18,8 +18,9 @@ import scipy.sparse as sp
 
 from recq_lib.config import TrainConfig
 from recq_lib.data.interactions import Interactions
-from recq_lib.errors import ConfigError
+from recq_lib.errors import ConfigError, whole
 from recq_lib.parts.building import sharing_method
+from recq_lib.sharing.grouping import Stopwatch, found_by
 from recq_lib.sharing.louvain import SIZE_OPTIONS, rows_of
 from recq_lib.sharing.sharing import Sharing
 
@@ -45,10 +46,10 @@ def universal_hash(ids: np.ndarray, n_rows: int, rng: np.random.Generator) -> np
     ids = np.asarray(ids)
     if ids.dtype.kind not in "iu" or (ids.size and not 0 <= ids.min() <= ids.max() < PRIME):
         raise ConfigError(f"ids are {ids.dtype} from {ids.min()} to {ids.max()}, but must be whole numbers in [0, 2^61 - 1)")
-    _rows("n_rows", n_rows)
+    n_rows = whole("n_rows", n_rows, 1)
     a, b = int(rng.integers(1, PRIME)), int(rng.integers(0, PRIME))
     exact = ids.astype(object)  # Python integers: a·id has up to 122 bits
-    return ((a * exact + b) % PRIME % int(n_rows)).astype(np.int64)
+    return ((a * exact + b) % PRIME % n_rows).astype(np.int64)
 
 
 # ---- one row per node -------------------------------------------------------------------------------------------------------
@@ -60,7 +61,11 @@ def random_hash(data: Interactions, n_user_rows: int, n_item_rows: int, *, seed:
     Arguments of this and the next functions: `n_user_rows` and `n_item_rows`, K of each side, from 1 to the side's number of ids.
     Raises `ConfigError` otherwise, or for a seed that is not a whole number ≥ 0.
     """
-    return _per_side(data, n_user_rows, n_item_rows, seed, lambda degree, n_rows, rng: rng.permutation(degree.size) % n_rows, "mean")
+    return _per_side("random_hash", data, n_user_rows, n_item_rows, seed, _random_rows, "mean")
+
+
+def _random_rows(degree: np.ndarray, n_rows: int, rng: np.random.Generator) -> np.ndarray:
+    return rng.permutation(degree.size) % n_rows
 
 
 def frequency_hash(data: Interactions, n_user_rows: int, n_item_rows: int, *, seed: int = 0) -> Sharing:
@@ -68,7 +73,7 @@ def frequency_hash(data: Interactions, n_user_rows: int, n_item_rows: int, *, se
 
     (Ghaemmaghami et al. 2022, as BACO's supplement cites it.) Arguments and errors as in `random_hash`.
     """
-    return _per_side(data, n_user_rows, n_item_rows, seed, _frequency_rows, "mean")
+    return _per_side("frequency_hash", data, n_user_rows, n_item_rows, seed, _frequency_rows, "mean")
 
 
 def _frequency_rows(degree: np.ndarray, n_rows: int, rng: np.random.Generator) -> np.ndarray:
@@ -85,14 +90,14 @@ def lsh(data: Interactions, n_user_rows: int, n_item_rows: int, *, seed: int = 0
     as many bits as K has binary digits, and rows up to the largest code: up to twice K. A node without interactions has code 0, because
     only a projection above 0 sets its bit. Arguments and errors as in `random_hash`.
     """
-    rng = _checked(data, n_user_rows, n_item_rows, seed)
-    codes, sizes = [], []
-    for features, n_rows in ((data.train, n_user_rows), (data.train.T, n_item_rows)):
-        bits = int(n_rows).bit_length() - fair  # floor(log2 K) + 1 binary digits
+    watch, settings = Stopwatch(), _checked(data, n_user_rows, n_item_rows, seed)
+    rng, codes, sizes = np.random.default_rng(settings["seed"]), [], []
+    for features, n_rows in ((data.train, settings["n_user_rows"]), (data.train.T, settings["n_item_rows"])):
+        bits = n_rows.bit_length() - fair  # floor(log2 K) + 1 binary digits
         code = _codes(features, bits, rng)
         codes.append(code)
         sizes.append(2**bits if fair else int(code.max()) + 1)
-    return Sharing(*codes, *sizes)
+    return found_by(Sharing(*codes, *sizes), "lsh", data, settings | {"fair": fair}, watch)
 
 
 def _codes(features: sp.spmatrix, bits: int, rng: np.random.Generator) -> np.ndarray:
@@ -113,7 +118,7 @@ def double_hash(
     `random_hash`, and `ConfigError` for a budget that leaves a side no row.
     """
     sizes = _within(data, n_user_rows, n_item_rows, budget_parameters, dim)
-    return _per_side(data, *sizes, seed, _double_rows, "sum")
+    return _per_side("double_hash", data, *sizes, seed, _double_rows, "sum")
 
 
 def hybrid_hash(
@@ -124,7 +129,7 @@ def hybrid_hash(
     As in the official code, where their second index counts as a parameter too. Arguments and errors as in `double_hash`.
     """
     sizes = _within(data, n_user_rows, n_item_rows, budget_parameters, dim)
-    return _per_side(data, *sizes, seed, _hybrid_rows, "sum")
+    return _per_side("hybrid_hash", data, *sizes, seed, _hybrid_rows, "sum")
 
 
 def _double_rows(degree: np.ndarray, n_rows: int, rng: np.random.Generator) -> np.ndarray:
@@ -143,13 +148,9 @@ def _within(data: Interactions, n_user_rows: int, n_item_rows: int, budget: int 
     """Rows per side: as given, or in the same proportion within a budget of parameters."""
     if budget is None:
         return n_user_rows, n_item_rows
-    for name, value, size in (("n_user_rows", n_user_rows, data.n_users), ("n_item_rows", n_item_rows, data.n_items)):
-        _rows(name, value, size)
-    _rows("dim", dim)
-    total = (int(budget) - data.n_nodes) // int(dim)
-    both = int(n_user_rows) + int(n_item_rows)
-    total = min(total, both)
-    sizes = int(n_user_rows) * total // both, int(n_item_rows) * total // both
+    given, dim = _sizes(data, n_user_rows, n_item_rows), whole("dim", dim, 1)
+    total = min((int(budget) - data.n_nodes) // dim, sum(given))
+    sizes = given[0] * total // sum(given), given[1] * total // sum(given)
     if min(sizes) < 1:
         raise ConfigError(
             f"a budget of {budget:,} parameters leaves {max(total, 0)} rows of {dim} beside {data.n_nodes:,} second indices, "
@@ -163,12 +164,15 @@ def _within(data: Interactions, n_user_rows: int, n_item_rows: int, budget: int 
 _SideRule = Callable[[np.ndarray, int, np.random.Generator], np.ndarray]
 
 
-def _per_side(data: Interactions, n_user_rows: int, n_item_rows: int, seed: int, rule: _SideRule, combine: str) -> Sharing:
+def _per_side(
+    method: str, data: Interactions, n_user_rows: int, n_item_rows: int, seed: int, rule: _SideRule, combine: str
+) -> Sharing:
     """`rule` (training degrees [n], K, rng) → rows [n] or [n, 2], for the users and then for the items."""
-    rng = _checked(data, n_user_rows, n_item_rows, seed)
-    users = rule(np.diff(data.train.indptr), int(n_user_rows), rng)
-    items = rule(np.bincount(data.train.indices, minlength=data.n_items), int(n_item_rows), rng)
-    return Sharing(users, items, int(n_user_rows), int(n_item_rows), combine)
+    watch, settings = Stopwatch(), _checked(data, n_user_rows, n_item_rows, seed)
+    sizes, rng = (settings["n_user_rows"], settings["n_item_rows"]), np.random.default_rng(settings["seed"])
+    users = rule(np.diff(data.train.indptr), sizes[0], rng)
+    items = rule(np.bincount(data.train.indices, minlength=data.n_items), sizes[1], rng)
+    return found_by(Sharing(users, items, *sizes, combine), method, data, settings, watch)
 
 
 def _top(degree: np.ndarray, n_rows: int) -> np.ndarray:
@@ -176,19 +180,14 @@ def _top(degree: np.ndarray, n_rows: int) -> np.ndarray:
     return np.argsort(-degree, kind="stable")[: int(PRIVATE * n_rows)]
 
 
-def _checked(data: Interactions, n_user_rows: int, n_item_rows: int, seed: int) -> np.random.Generator:
-    _rows("n_user_rows", n_user_rows, data.n_users)
-    _rows("n_item_rows", n_item_rows, data.n_items)
-    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
-        raise ConfigError(f"seed is {seed!r}, but must be a whole number ≥ 0")
-    return np.random.default_rng(int(seed))
+def _checked(data: Interactions, n_user_rows: int, n_item_rows: int, seed: int) -> dict[str, int]:
+    sizes = _sizes(data, n_user_rows, n_item_rows)
+    return {"n_user_rows": sizes[0], "n_item_rows": sizes[1], "seed": whole("seed", seed, 0)}
 
 
-def _rows(name: str, value: int, most: int | None = None) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-        raise ConfigError(f"{name} is {value!r}, but must be a whole number of at least 1")
-    if most is not None and value > most:
-        raise ConfigError(f"{name} is {value}, but the data have {most} ids on that side; nothing is shared then, use at most {most}")
+def _sizes(data: Interactions, n_user_rows: int, n_item_rows: int) -> tuple[int, int]:
+    """At most one row per id: with more, nothing is shared."""
+    return whole("n_user_rows", n_user_rows, 1, data.n_users), whole("n_item_rows", n_item_rows, 1, data.n_items)
 
 
 # ---- entries ----------------------------------------------------------------------------------------------------------------

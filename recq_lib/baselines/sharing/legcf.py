@@ -25,7 +25,7 @@ from torch import nn
 
 from recq_lib.config import TrainConfig
 from recq_lib.data.interactions import Interactions
-from recq_lib.errors import ConfigError
+from recq_lib.errors import ConfigError, whole
 from recq_lib.graph.adjacency import Graph
 from recq_lib.graph.propagation import propagate
 from recq_lib.io.optional import optional
@@ -60,14 +60,10 @@ def metis_assignment(
 
     Raises `ConfigError` for sizes or weights out of range, or when the package pymetis is missing.
     """
-    if not 1 <= n_rows <= data.n_nodes:
-        raise ConfigError(f"n_rows is {n_rows}, but must be 1 to {data.n_nodes}, the number of nodes of {data.name}")
-    if not 1 <= composition <= n_rows:
-        raise ConfigError(f"composition is {composition}, but must be 1 to {n_rows}, the number of codebook rows")
+    n_rows = whole("n_rows", n_rows, 1, data.n_nodes)
+    composition, seed = whole("composition", composition, 1, n_rows), whole("seed", seed, 0)
     if not 0 < anchor <= 1:
         raise ConfigError(f"anchor weight is {anchor}, but must be above 0 and at most 1")
-    if seed < 0:
-        raise ConfigError(f"seed is {seed}, but must be 0 or more")
     first = _metis(data, n_rows, seed)
     others = _distinct_draws(np.random.default_rng(seed), data.n_nodes, n_rows - 1, composition - 1)
     others += others >= first[:, None]  # numbered without the node's own part

@@ -13,11 +13,12 @@ import numpy as np
 from recq_lib.baselines.sharing.communities import free_size
 from recq_lib.config import TrainConfig
 from recq_lib.data.interactions import Interactions
-from recq_lib.errors import ConfigError
+from recq_lib.errors import ConfigError, exactly_one, number, whole
 from recq_lib.kernels import label_lists
 from recq_lib.kernels import label_propagation as kernel
+from recq_lib.kernels.two_way import both_ways, unsigned
 from recq_lib.parts.building import sharing_method
-from recq_lib.sharing.grouping import SEED, Grouping, Stopwatch, degrees, exactly_one, number, sharing_of, whole
+from recq_lib.sharing.grouping import SEED, Stopwatch, degrees, found_by, sharing_of
 from recq_lib.sharing.louvain import CLUSTER_OPTIONS, rows_of
 from recq_lib.sharing.sharing import Sharing
 
@@ -30,7 +31,7 @@ _EVALUATIONS = 25
 
 def label_propagation(
     data: Interactions, rows: int | None = None, *, alpha: float | None = None, sweeps: int = SWEEPS, seed: int = SEED
-) -> Grouping:
+) -> Sharing:
     """LP (Raghavan et al., 2007): nodes in random order take the most frequent label of their neighbours, `sweeps` times.
 
     A node takes part in a sweep with probability `alpha`; it is given, or found by bisection so that both sides together have
@@ -44,7 +45,7 @@ def label_propagation(
         alpha = _search_alpha(spread, whole("rows", rows, 1), data)
     sharing = spread(number("alpha", alpha, 0, 1))
     settings = {"rows": rows, "alpha": float(alpha), "sweeps": sweeps, "seed": seed}
-    return Grouping("label_propagation", sharing, watch.seconds, settings, tuple(spread.tried) if rows is not None else ())
+    return found_by(sharing, "label_propagation", data, settings, watch, tried=tuple(spread.tried) if rows is not None else ())
 
 
 class _Spread:
@@ -52,7 +53,7 @@ class _Spread:
 
     def __init__(self, data: Interactions, sweeps: int, seed: int) -> None:
         degrees(data)
-        self.n, self.n_users, self.graph = data.n_nodes, data.n_users, kernel.both_ways(data.train)
+        self.n, self.n_users, self.graph = data.n_nodes, data.n_users, unsigned(both_ways(data.train))
         rng = np.random.default_rng(seed)
         self.draws = [(rng.permutation(self.n).astype(np.uint32), rng.random(self.n)) for _ in range(sweeps)]
         self.candidates = np.empty(int(np.diff(self.graph[0]).max(initial=1)), np.uint32)
@@ -87,7 +88,7 @@ def _search_alpha(spread: _Spread, rows: int, data: Interactions) -> float:
 
 def ebmd(
     data: Interactions, rows: int | None = None, *, sweeps: int | None = None, resolution: float = 1.0, seed: int = SEED, limit: int = 100
-) -> Grouping:
+) -> Sharing:
     """EBMD: label propagation whose score is the density of a label beyond that of the whole graph (`label_lists.density_sweep`).
 
     The number of sweeps is given, or the one whose rows are closest to `rows`, at most `limit` (`tried`: (sweeps, rows)). Rows
@@ -99,7 +100,7 @@ def ebmd(
     exactly_one(rows=rows, sweeps=sweeps)
     watch, resolution, seed = Stopwatch(), number("resolution", resolution, 0), whole("seed", seed, 0)
     degree = np.concatenate(degrees(data)).astype(np.float64)
-    n, (indptr, indices) = data.n_nodes, kernel.both_ways(data.train)
+    n, (indptr, indices) = data.n_nodes, unsigned(both_ways(data.train))
     target = whole("rows", rows, 1, n) if rows is not None else 0
     most = whole("limit", limit, 1) if rows is not None else whole("sweeps", sweeps, 1)
     labels, volumes, inside = np.arange(n, dtype=np.uint32), np.stack([degree, degree]), np.zeros(n)
@@ -122,13 +123,13 @@ def ebmd(
             f"{'' if moved else ', when nothing changes any more'}; choose more rows, or a higher limit of sweeps"
         )
     settings = {"rows": rows, "sweeps": best[0], "resolution": resolution, "seed": seed}
-    return Grouping("ebmd", best[1], watch.seconds, settings, tuple(tried) if rows is not None else ())
+    return found_by(best[1], "ebmd", data, settings, watch, tried=tuple(tried) if rows is not None else ())
 
 
 # ---- BiMLPA ------------------------------------------------------------------------------------------------------------------
 
 
-def bimlpa(data: Interactions, *, seed: int = SEED, theta: float = 0.3, lambda_: int = 7, iterations: int = 100) -> Grouping:
+def bimlpa(data: Interactions, *, seed: int = SEED, theta: float = 0.3, lambda_: int = 7, iterations: int = 100) -> Sharing:
     """BiMLPA (Taguchi et al., NetSci-X 2020), variant "SqrtDeg": sides take turns in passing lists of weighted labels.
 
     Every node of the larger side starts with a label of its own. A node passes on its `lambda_` heaviest labels with weights over
@@ -159,7 +160,7 @@ def bimlpa(data: Interactions, *, seed: int = SEED, theta: float = 0.3, lambda_:
     sides = [part.groups() for part in (one, many)]
     sharing = sharing_of(*(sides if larger == 0 else sides[::-1]))
     settings = {"seed": seed, "theta": theta, "lambda_": most, "rounds_of_lists": rounds[0], "rounds_of_labels": rounds[1]}
-    return Grouping("bimlpa", sharing, watch.seconds, settings)
+    return found_by(sharing, "bimlpa", data, settings, watch)
 
 
 class _Lists:
@@ -189,9 +190,9 @@ class _Lists:
 
 # ---- entries ----------------------------------------------------------------------------------------------------------------
 
-def total_size(function: Callable[..., Grouping], data: Interactions, config: TrainConfig) -> Sharing:
+def total_size(function: Callable[..., Sharing], data: Interactions, config: TrainConfig) -> Sharing:
     """Methods that meet a number of rows of both sides together."""
-    return function(data, rows=sum(rows_of(data, config.options["ratio"])), seed=config.options["cluster_seed"]).sharing
+    return function(data, rows=sum(rows_of(data, config.options["ratio"])), seed=config.options["cluster_seed"])
 
 
 METHODS = (

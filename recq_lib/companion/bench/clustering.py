@@ -25,8 +25,8 @@ def clustering(data: Interactions, repeats: int, resolution: float = RESOLUTION)
 
     BACO's time includes weights, visiting orders and the adjacency in both directions; Louvain's and Leiden's include their graph.
     """
-    rows = louvain(data, resolution).sharing.n_rows
-    gamma = search_gamma(data, budget_parameters=64 * rows).gamma
+    rows = louvain(data, resolution).n_rows
+    gamma = search_gamma(data, budget_parameters=64 * rows).found.gamma
     calls = {
         "recq": lambda: cluster(data, gamma),
         "scikit-network Louvain": lambda: louvain(data, resolution),

@@ -6,7 +6,7 @@ A label is given to every user and item so that
 
 is large: many interactions inside the co-clusters k, and no co-cluster heavy on both sides. The labels of users become the rows
 of one codebook, those of items the rows of another; a user may have the mean of two rows. This file makes the assignment; what
-is trained on it is a table like any other. `baco_search.py` finds γ for a budget.
+is trained on it is a table like any other. `gamma_search.py` finds γ for a budget.
 
 The main text of the paper was not at hand: (1), the weights and the solver follow the official code.
 """
@@ -14,16 +14,17 @@ The main text of the paper was not at hand: (1), the weights and the solver foll
 from __future__ import annotations
 
 import math
-import numbers
-import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from recq_lib.data.interactions import Interactions
-from recq_lib.errors import ConfigError, one_of
+from recq_lib.errors import ConfigError, number, one_of, whole
 from recq_lib.kernels import label_propagation as kernel
+from recq_lib.kernels.two_way import both_ways, unsigned
+from recq_lib.sharing.grouping import SEED, Stopwatch, found_by
+from recq_lib.sharing.sharing import Sharing
 
 USER_WEIGHTS = ("degree", "uniform", "sqrt", "log")
 ITEM_WEIGHTS = ("released", *USER_WEIGHTS)
@@ -61,48 +62,11 @@ def objective(labels: np.ndarray, data: Interactions, weights: np.ndarray, gamma
     n = data.n_nodes
     if labels.shape != (n,) or labels.dtype.kind not in "iu" or (n and not 0 <= labels.min() <= labels.max() < n):
         raise ConfigError(f"labels have shape {labels.shape} and dtype {labels.dtype}; give {n} whole numbers in [0, {n})")
-    graph = kernel.both_ways(data.train)
-    return kernel.objective(*graph, data.n_users, _gamma(gamma), _weights(data, weights), labels.astype(np.uint32))
+    graph = unsigned(both_ways(data.train))
+    return kernel.objective(*graph, data.n_users, number("gamma", gamma, 0), _weights(data, weights), labels.astype(np.uint32))
 
 
 # ---- the solver -----------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, eq=False)
-class Clustering:
-    """Which codebook rows each user and item has.
-
-    Attributes
-    ----------
-    user_rows [n_users] int32, item_rows [n_items] int32 : rows of the users' and of the items' codebook
-    user_second [n_users] int32 : a second row of the users' codebook, -1 for none; the vector is then the mean of both
-    n_user_rows, n_item_rows : sizes of the codebooks; every row has a node
-    labels [n_nodes] int32 : the co-cluster of every node, users first; a label may be on one side only
-    sweeps : (n_user_rows, n_item_rows) after each sweep
-    seconds : wall time of the clustering
-    """
-
-    gamma: float
-    user_rows: np.ndarray
-    user_second: np.ndarray
-    item_rows: np.ndarray
-    n_user_rows: int
-    n_item_rows: int
-    labels: np.ndarray
-    sweeps: tuple[tuple[int, int], ...]
-    seconds: float
-
-    @property
-    def n_second(self) -> int:
-        return int(np.count_nonzero(self.user_second >= 0))
-
-    def n_parameters(self, dim: int = 64) -> int:
-        """As the paper counts: `dim` per codebook row, one per second row of a user, nothing for first rows."""
-        return dim * (self.n_user_rows + self.n_item_rows) + self.n_second
-
-    def ratio(self, dim: int = 64) -> float:
-        """Parameters over those of a table with one row per node."""
-        return self.n_parameters(dim) / (dim * max(self.labels.size, 1))
 
 
 def cluster(
@@ -111,12 +75,15 @@ def cluster(
     *,
     weights: np.ndarray | None = None,
     sweeps: int = SWEEPS,
-    seed: int = 2025,
+    seed: int = SEED,
     ghost: bool = True,
     scu: bool = True,
     on_sweep: Callable[[int, np.ndarray], None] | None = None,
-) -> Clustering:
+) -> Sharing:
     """Sequential label propagation from one label per node, then secondary user clusters (SCU).
+
+    The rows [U, 2] of users are the row of their label and that of their second label, -1 for none; the vector is the mean of both.
+    Items have one row [I, 1]. Every row has a node. `found` has γ and the other settings, the labels, and the sizes after each sweep.
 
     Parameters
     ----------
@@ -129,9 +96,9 @@ def cluster(
 
     Raises `ConfigError` for γ < 0, fewer than one sweep, weights of another shape or below 0.
     """
-    start = time.perf_counter()
-    found = Solver(data, weights=weights, sweeps=sweeps, seed=seed, ghost=ghost, scu=scu).solve(gamma, on_sweep)
-    return replace(found, seconds=time.perf_counter() - start)
+    watch = Stopwatch()
+    rows = Solver(data, weights=weights, sweeps=sweeps, seed=seed, ghost=ghost, scu=scu).solve(gamma, on_sweep)
+    return replace(rows, found=replace(rows.found, seconds=watch.seconds))
 
 
 class Solver:
@@ -143,17 +110,16 @@ class Solver:
         *,
         weights: np.ndarray | None = None,
         sweeps: int = SWEEPS,
-        seed: int = 2025,
+        seed: int = SEED,
         ghost: bool = True,
         scu: bool = True,
     ) -> None:
-        whole = all(isinstance(value, (int, np.integer)) and not isinstance(value, bool) for value in (sweeps, seed))
-        if not whole or sweeps < 1 or seed < 0:
-            raise ConfigError(f"sweeps is {sweeps!r} and seed {seed!r}; give whole numbers, at least one sweep and a seed ≥ 0")
-        self.n, self.n_users, self.scu = data.n_nodes, data.n_users, scu
+        sweeps, seed = whole("sweeps", sweeps, 1), whole("seed", seed, 0)
+        self.settings = {"sweeps": sweeps, "seed": seed, "ghost": ghost, "scu": scu}
+        self.data, self.n, self.n_users = data, data.n_nodes, data.n_users
         self.weights = node_weights(data) if weights is None else _weights(data, weights)
-        self.graph = kernel.both_ways(data.train)
-        rng = np.random.default_rng(int(seed))
+        self.graph = unsigned(both_ways(data.train))
+        rng = np.random.default_rng(seed)
         self.orders = [rng.permutation(self.n).astype(np.uint32) for _ in range(sweeps)]
         self.volumes = np.zeros((2, self.n, 2))  # tallies and volumes, see the kernel
         for side, opposite in enumerate((slice(self.n_users, None), slice(self.n_users))):
@@ -161,40 +127,35 @@ class Solver:
             self.volumes[side, seen, 1] = self.weights[seen]
         self.candidates = np.empty(int(np.diff(self.graph[0]).max(initial=1)), np.uint32)
 
-    def solve(self, gamma: float, on_sweep: Callable[[int, np.ndarray], None] | None = None) -> Clustering:
-        start, gamma = time.perf_counter(), _gamma(gamma)
+    def solve(self, gamma: float, on_sweep: Callable[[int, np.ndarray], None] | None = None) -> Sharing:
+        watch, gamma = Stopwatch(), number("gamma", gamma, 0)  # 0 is plain label propagation
         labels, table, sizes = np.arange(self.n, dtype=np.uint32), self.volumes.copy(), []
         fixed = (*self.graph, self.n_users, gamma, self.weights, labels, table, self.candidates)
-        for number, order in enumerate(self.orders, 1):
+        for n_swept, order in enumerate(self.orders, 1):
             kernel.sweep(order, *fixed)
             sizes.append(tuple(int(np.count_nonzero(self._taken(part))) for part in np.split(labels, [self.n_users])))
             if on_sweep is not None:
-                on_sweep(number, labels.astype(np.int32))
+                on_sweep(n_swept, labels.astype(np.int32))
         second = np.full(self.n_users, -1, np.int32)
-        if self.scu:
+        if self.settings["scu"]:
             kernel.second_labels(*fixed, self._taken(labels[: self.n_users]), second)
-        return self._codebooks(gamma, labels, second, tuple(sizes), start)
+        known = {"labels": labels.view(np.int32), "sweeps": tuple(sizes)}
+        return found_by(self._codebooks(labels, second), "baco", self.data, {"gamma": gamma} | self.settings, watch, **known)
 
     def _taken(self, labels: np.ndarray) -> np.ndarray:
         taken = np.zeros(self.n, bool)
         taken[labels] = True
         return taken
 
-    def _codebooks(self, gamma, labels, second, sizes, start) -> Clustering:
+    def _codebooks(self, labels: np.ndarray, second: np.ndarray) -> Sharing:
         """Labels of each side, renumbered in rising order, are its rows."""
-        users, items = np.split(labels, [self.n_users])
-        user_row, item_row = (np.cumsum(self._taken(part), dtype=np.int32) - 1 for part in (users, items))
-        return Clustering(
-            gamma=gamma,
-            user_rows=user_row[users],
-            user_second=np.where(second >= 0, user_row[second], -1).astype(np.int32) if second.size else second,
-            item_rows=item_row[items],
-            n_user_rows=sizes[-1][0],
-            n_item_rows=sizes[-1][1],
-            labels=labels.view(np.int32),
-            sweeps=sizes,
-            seconds=time.perf_counter() - start,
-        )
+        users, items = np.split(labels.astype(np.int64), [self.n_users])
+        user_row, item_row = (np.cumsum(self._taken(part)) - 1 for part in (users, items))
+        rows = np.full((users.size, 2), -1)
+        rows[:, 0] = user_row[users]
+        has = second >= 0
+        rows[has, 1] = user_row[second[has]]
+        return Sharing(rows, item_row[items], *(int(np.count_nonzero(self._taken(part))) for part in (users, items)))
 
 
 # ---- checks ---------------------------------------------------------------------------------------------------------------
@@ -204,12 +165,6 @@ def _normalised(degree: np.ndarray, scheme: str) -> np.ndarray:
     value = {"degree": lambda d: d, "uniform": np.ones_like, "sqrt": np.sqrt, "log": np.log1p}[scheme](degree)
     total = value.sum()
     return value / math.sqrt(total) if total > 0 else value
-
-
-def _gamma(gamma: float) -> float:
-    if not (isinstance(gamma, numbers.Real) and math.isfinite(gamma) and gamma >= 0):
-        raise ConfigError(f"gamma is {gamma}, but must be a finite number ≥ 0 (0 is plain label propagation)")
-    return float(gamma)
 
 
 def _weights(data: Interactions, weights: np.ndarray) -> np.ndarray:

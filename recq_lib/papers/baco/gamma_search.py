@@ -3,38 +3,15 @@
 from __future__ import annotations
 
 import math
-import time
-from dataclasses import dataclass
+from dataclasses import replace
 
 import numpy as np
 
 from recq_lib.data.interactions import Interactions
-from recq_lib.errors import ConfigError
-from recq_lib.papers.baco.clustering import SWEEPS, Clustering, Solver
-
-
-@dataclass(frozen=True, eq=False)
-class GammaSearch:
-    """The clustering closest to a budget of parameters. `tried`: every (γ, parameters), in order; `seconds`: wall time of all."""
-
-    clustering: Clustering
-    budget: int
-    dim: int
-    tried: tuple[tuple[float, int], ...]
-    seconds: float
-
-    @property
-    def gamma(self) -> float:
-        return self.clustering.gamma
-
-    @property
-    def evaluations(self) -> int:
-        return len(self.tried)
-
-    @property
-    def error(self) -> float:
-        """Parameters / budget - 1; beyond the tolerance only where the parameters jump over the budget."""
-        return self.clustering.n_parameters(self.dim) / self.budget - 1
+from recq_lib.errors import ConfigError, exactly_one, number, whole
+from recq_lib.papers.baco.clustering import SWEEPS, Solver
+from recq_lib.sharing.grouping import SEED, Stopwatch
+from recq_lib.sharing.sharing import Sharing
 
 
 def search_gamma(
@@ -46,20 +23,19 @@ def search_gamma(
     tolerance: float = 0.01,
     weights: np.ndarray | None = None,
     sweeps: int = SWEEPS,
-    seed: int = 2025,
+    seed: int = SEED,
     ghost: bool = True,
     scu: bool = True,
-) -> GammaSearch:
-    """Find γ so that `Clustering.n_parameters(dim)` meets a budget to a relative `tolerance`; the closest found is kept.
+) -> Sharing:
+    """Find γ so that `Sharing.n_parameters(dim)` meets a budget to a relative `tolerance`; the closest found is given back.
 
     The budget is a number of parameters, or a `ratio` of the n_nodes·dim of a full table. With the number of sweeps fixed, the
     parameters rise with γ to a peak (about half a full table on Beauty) and fall again. γ is sought before the peak: a bracket
     in steps of 4, geometric bisection, and where the tolerance is still not met some γ around, because the curve is not smooth.
-    Other arguments as in `cluster`. Raises `ConfigError` for a budget out of reach, telling what is in reach.
+    Other arguments as in `cluster`. In `found` of the result `tried` are all (γ, parameters), `settings` have `budget` and `dim` too,
+    and `seconds` are those of all evaluations. Raises `ConfigError` for a budget out of reach, telling what is in reach.
     """
-    start, budget = time.perf_counter(), _budget(data, budget_parameters, ratio, dim)
-    if not tolerance >= 0:
-        raise ConfigError(f"tolerance is {tolerance}, but must be 0 or more (0.01 accepts 1 % above or below the budget)")
+    watch, budget, tolerance = Stopwatch(), _budget(data, budget_parameters, ratio, dim), number("tolerance", tolerance, 0)
     solver = Solver(data, weights=weights, sweeps=sweeps, seed=seed, ghost=ghost, scu=scu)
     search = _Search(solver, budget, dim, tolerance)
     if not search.run():
@@ -67,9 +43,12 @@ def search_gamma(
         full = dim * data.n_nodes
         raise ConfigError(
             f"a budget of {budget:,} parameters ({budget / full:.1%} of a full table) is out of reach on {data.name}: {sweeps} sweeps "
-            f"give {low:,} to {high:,} ({low / full:.1%} to {high / full:.1%}); choose one in between, or other sweeps (fewer give more)"
+            f"give {low:,} to {high:,} ({low / full:.1%} to {high / full:.1%}); set one in between (budget=, on the command line --budget "
+            "or --set ratio=), or other sweeps (fewer give more)"
         )
-    return GammaSearch(search.closest, budget, dim, tuple(search.tried), time.perf_counter() - start)
+    found = search.closest.found
+    settings = {**found.settings, "budget": budget, "dim": dim, "tolerance": tolerance}
+    return replace(search.closest, found=replace(found, settings=settings, seconds=watch.seconds, tried=tuple(search.tried)))
 
 
 class _Search:
@@ -78,7 +57,7 @@ class _Search:
     def __init__(self, solver: Solver, budget: int, dim: int, tolerance: float) -> None:
         self.solver, self.budget, self.dim, self.tolerance = solver, budget, dim, tolerance
         self.tried: list[tuple[float, int]] = []
-        self.closest: Clustering | None = None
+        self.closest: Sharing | None = None
         # the γ at which an average node of the other side costs an average node as much as a neighbour brings: the peak lies near it
         means = [part.mean() if part.any() else 1.0 for part in np.split(solver.weights, [solver.n_users])]
         self.unit = 1 / (means[0] * means[1])
@@ -143,10 +122,8 @@ class _Search:
 
 
 def _budget(data: Interactions, parameters: int | None, ratio: float | None, dim: int) -> int:
-    if isinstance(dim, bool) or not isinstance(dim, (int, np.integer)) or dim < 1:
-        raise ConfigError(f"dim is {dim!r}, but must be a whole number ≥ 1")
-    if (parameters is None) == (ratio is None):
-        raise ConfigError(f"budget_parameters is {parameters} and ratio is {ratio}; give exactly one of them")
+    dim = whole("dim", dim, 1)
+    exactly_one(budget_parameters=parameters, ratio=ratio)
     budget = ratio * dim * data.n_nodes if parameters is None else parameters
     if not (math.isfinite(budget) and budget >= 1):
         raise ConfigError(f"the budget is {budget} parameters, but must be a finite number ≥ 1; give another budget_parameters or ratio")

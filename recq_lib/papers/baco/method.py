@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from recq_lib.config import TrainConfig
 from recq_lib.data.interactions import Interactions
-from recq_lib.papers.baco.clustering import Clustering, cluster, node_weights
+from recq_lib.papers.baco.clustering import cluster, node_weights
 from recq_lib.papers.baco.gamma_search import search_gamma
 from recq_lib.parts.building import sharing_method
 from recq_lib.sharing.louvain import CLUSTER_OPTIONS, rows_of
@@ -17,14 +15,8 @@ _OPTIONS = {  # γ below 0: searched for the budget
 }  # fmt: skip
 
 
-def sharing_from(clustering: Clustering) -> Sharing:
-    """A user's row and second row, an item's row; users with two take the mean."""
-    users = np.stack([clustering.user_rows, clustering.user_second], axis=1)
-    return Sharing(users, clustering.item_rows, clustering.n_user_rows, clustering.n_item_rows)
-
-
-def baco(data: Interactions, config: TrainConfig) -> Clustering:
-    """BACO's clustering with γ as given, or searched for the budget of parameters that the rows of `rows_of` make."""
+def baco(data: Interactions, config: TrainConfig) -> Sharing:
+    """BACO's rows with γ as given, or searched for the budget of parameters that the rows of `rows_of` make."""
     options = config.options
     settings = {
         "weights": node_weights(data, options["user_weight"], options["item_weight"]),
@@ -33,7 +25,7 @@ def baco(data: Interactions, config: TrainConfig) -> Clustering:
     if options["gamma"] >= 0:
         return cluster(data, options["gamma"], **settings)
     budget = config.dim * sum(rows_of(data, options["ratio"]))
-    return search_gamma(data, budget_parameters=budget, dim=config.dim, tolerance=options["tolerance"], **settings).clustering
+    return search_gamma(data, budget_parameters=budget, dim=config.dim, tolerance=options["tolerance"], **settings)
 
 
-METHODS = (sharing_method("baco", "BACO", lambda data, config: sharing_from(baco(data, config)), CLUSTER_OPTIONS | _OPTIONS, marker="o"),)
+METHODS = (sharing_method("baco", "BACO", baco, CLUSTER_OPTIONS | _OPTIONS, marker="o"),)

@@ -47,16 +47,16 @@ CHECKERBOARD = planted([[0.7, 0.1, 0.4], [0.1, 0.4, 0.7], [0.4, 0.7, 0.1]])
 @every_method
 def test_rows_are_numbered_and_used(name):
     k = 20
-    found = METHODS[name](SMALL, k)
-    for rows, n_rows in ((found.sharing.users[:, 0], found.n_user_rows), (found.sharing.items[:, 0], found.n_item_rows)):
+    shared = METHODS[name](SMALL, k)
+    for rows, n_rows in ((shared.users[:, 0], shared.n_user_rows), (shared.items[:, 0], shared.n_item_rows)):
         assert sorted(set(rows.tolist())) == list(range(n_rows))
         assert n_rows <= k + 5  # some nodes of SMALL are alone
-    assert found.method == name and found.n_parameters(16) == 16 * found.n_rows and found.seconds > 0
+    assert shared.found.method == name and shared.n_parameters(16) == 16 * shared.n_rows and shared.found.seconds > 0
 
 
 @every_method
 def test_seed_decides(name):
-    first, again, other = (METHODS[name](SMALL, 15, seed).sharing for seed in (5, 5, 6))
+    first, again, other = (METHODS[name](SMALL, 15, seed) for seed in (5, 5, 6))
     np.testing.assert_array_equal(first.users, again.users)
     np.testing.assert_array_equal(first.items, again.items)
     assert not (np.array_equal(first.users, other.users) and np.array_equal(first.items, other.items))
@@ -68,12 +68,12 @@ def test_isolated_nodes_have_a_row_to_themselves(name):
     dense[:7, :6] = np.random.default_rng(0).random((7, 6)) < 0.6
     dense[:7, 0] = dense[0, :6] = 1
     data = Interactions.from_pairs(np.nonzero(dense), n_users=9, n_items=8)
-    found = METHODS[name](data, 4)
-    for rows, alone in ((found.sharing.users[:, 0], [7, 8]), (found.sharing.items[:, 0], [6, 7])):
+    shared = METHODS[name](data, 4)
+    for rows, alone in ((shared.users[:, 0], [7, 8]), (shared.items[:, 0], [6, 7])):
         for node in alone:
             assert (rows == rows[node]).sum() == 1
     if name == "itcc":
-        assert found.n_user_rows <= 4 and found.n_item_rows <= 4  # they come out of the rows asked for
+        assert shared.n_user_rows <= 4 and shared.n_item_rows <= 4  # they come out of the rows asked for
 
 
 @every_method
@@ -116,27 +116,27 @@ def test_settings_are_checked(call, message):
 
 def test_scc_finds_planted_blocks_as_scikit_learn_does():
     data, users, items = DIAGONAL
-    found, expected = scc(data, 3).sharing, SpectralCoclustering(3, random_state=0).fit(data.train)
-    for rows, block, theirs in ((found.users, users, expected.row_labels_), (found.items, items, expected.column_labels_)):
+    shared, expected = scc(data, 3), SpectralCoclustering(3, random_state=0).fit(data.train)
+    for rows, block, theirs in ((shared.users, users, expected.row_labels_), (shared.items, items, expected.column_labels_)):
         assert adjusted_rand_score(block, rows[:, 0]) == 1.0 == adjusted_rand_score(block, theirs)
 
 
 def test_sbc_finds_a_checkerboard_as_scikit_learn_does():
     data, users, items = CHECKERBOARD
-    found = sbc(data, 3).sharing
+    shared = sbc(data, 3)
     expected = SpectralBiclustering(3, method="bistochastic", random_state=0).fit(data.train)
-    for rows, block, theirs in ((found.users, users, expected.row_labels_), (found.items, items, expected.column_labels_)):
+    for rows, block, theirs in ((shared.users, users, expected.row_labels_), (shared.items, items, expected.column_labels_)):
         assert adjusted_rand_score(block, rows[:, 0]) == 1.0 == adjusted_rand_score(block, theirs)
 
 
 @pytest.mark.parametrize("method", [scc, sbc])
 @pytest.mark.parametrize("rows", [20, 40, 70])
 def test_number_of_clusters_is_found_for_a_budget(method, rows):
-    found = method(SMALL, rows=rows)
-    k = found.settings["n_clusters"]
-    assert dict(found.tried)[k] == found.n_rows and 1 <= len(found.tried) <= 4
-    assert abs(found.n_rows - rows) == min(abs(count - rows) for _, count in found.tried) <= max(2, 0.1 * rows)
-    np.testing.assert_array_equal(found.sharing.users, method(SMALL, k).sharing.users)
+    shared = method(SMALL, rows=rows)
+    k = shared.found.settings["n_clusters"]
+    assert dict(shared.found.tried)[k] == shared.n_rows and 1 <= len(shared.found.tried) <= 4
+    assert abs(shared.n_rows - rows) == min(abs(count - rows) for _, count in shared.found.tried) <= max(2, 0.1 * rows)
+    np.testing.assert_array_equal(shared.users, method(SMALL, k).users)
 
 
 def test_scaling_gives_rows_one_sum_and_columns_one_sum(rng):
@@ -223,28 +223,28 @@ def test_information_kept_never_falls_and_is_that_of_the_clusters(seed, k):
     data = random_interactions(20, 16, 120, seed=seed, test=20)
     assert (np.diff(data.train.indptr) > 0).sum() >= k
     alone = [int((np.asarray(data.train.sum(axis=axis)).ravel() == 0).sum()) for axis in (1, 0)]
-    found = itcc(data, k + alone[0], k + alone[1], seed=seed)
-    assert (np.diff(found.objective) >= -1e-12).all()
-    joint = np.zeros((found.n_user_rows, found.n_item_rows))
+    shared = itcc(data, k + alone[0], k + alone[1], seed=seed)
+    assert (np.diff(shared.found.objective) >= -1e-12).all()
+    joint = np.zeros((shared.n_user_rows, shared.n_item_rows))
     for user, item in zip(*data.pairs()):
-        joint[found.sharing.users[user, 0], found.sharing.items[item, 0]] += 1
+        joint[shared.users[user, 0], shared.items[item, 0]] += 1
     kept = dense_information(joint)
-    assert found.objective[-1] == pytest.approx(kept, abs=1e-10)
+    assert shared.found.objective[-1] == pytest.approx(kept, abs=1e-10)
     assert kept <= dense_information(data.train.toarray().astype(float)) + 1e-12
 
 
 def test_itcc_finds_a_checkerboard():
     data, users, items = CHECKERBOARD
-    best = max((itcc(data, 3, 3, seed=seed) for seed in range(5)), key=lambda found: found.objective[-1])
-    assert adjusted_rand_score(users, best.sharing.users[:, 0]) > 0.95
-    assert adjusted_rand_score(items, best.sharing.items[:, 0]) > 0.95
+    best = max((itcc(data, 3, 3, seed=seed) for seed in range(5)), key=lambda shared: shared.found.objective[-1])
+    assert adjusted_rand_score(users, best.users[:, 0]) > 0.95
+    assert adjusted_rand_score(items, best.items[:, 0]) > 0.95
 
 
 def test_itcc_starts_with_clusters_of_equal_size_and_one_row_per_node_keeps_everything():
     data = CHECKERBOARD[0]
-    found = itcc(data, data.n_users, data.n_items)
-    assert found.n_rows == data.n_nodes
-    assert found.objective[-1] == pytest.approx(dense_information(data.train.toarray().astype(float)), abs=1e-10)
+    shared = itcc(data, data.n_users, data.n_items)
+    assert shared.n_rows == data.n_nodes
+    assert shared.found.objective[-1] == pytest.approx(dense_information(data.train.toarray().astype(float)), abs=1e-10)
 
 
 @pytest.mark.parametrize("method", [scc, sbc])

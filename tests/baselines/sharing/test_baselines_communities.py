@@ -65,29 +65,28 @@ def partition(labels, n_users):
 
 @every_method
 def test_rows_are_numbered_and_used(name):
-    found = METHODS[name](SMALL)
-    sharing = found.sharing
-    assert (sharing.users.shape[0], sharing.items.shape[0]) == (60, 45) and found.method == name and found.seconds > 0
-    for rows, n_rows in ((sharing.users[:, -1], found.n_user_rows), (sharing.items[:, -1], found.n_item_rows)):
+    shared = METHODS[name](SMALL)
+    assert (shared.users.shape[0], shared.items.shape[0]) == (60, 45) and shared.found.method == name and shared.found.seconds > 0
+    for rows, n_rows in ((shared.users[:, -1], shared.n_user_rows), (shared.items[:, -1], shared.n_item_rows)):
         assert sorted(set(rows.tolist())) == list(range(n_rows))
     extra = 105 if name == "double_graph_hash" else 0
-    assert found.n_rows == found.n_user_rows + found.n_item_rows and found.n_parameters(8) == 8 * found.n_rows + extra
+    assert shared.n_rows == shared.n_user_rows + shared.n_item_rows and shared.n_parameters(8) == 8 * shared.n_rows + extra
 
 
 @every_method
 def test_seed_decides(name):
-    first, again = (METHODS[name](SMALL, 5).sharing for _ in range(2))
+    first, again = (METHODS[name](SMALL, 5) for _ in range(2))
     np.testing.assert_array_equal(first.users, again.users)
     np.testing.assert_array_equal(first.items, again.items)
     if name not in ("louvain", "leiden", "infomap", "bimlpa", "brim"):  # these may find the same groups from every start
-        others = [METHODS[name](SMALL, seed).sharing for seed in range(6, 12)]
+        others = [METHODS[name](SMALL, seed) for seed in range(6, 12)]
         assert any(not np.array_equal(first.users, other.users) for other in others)
 
 
 @every_method
 def test_isolated_nodes_have_a_row_to_themselves(name):
     data = Interactions.from_pairs((np.array([0, 0, 2, 2]), np.array([1, 3, 1, 3])), n_users=4, n_items=5)
-    sharing = METHODS[name](data).sharing
+    sharing = METHODS[name](data)
     for rows, alone in ((sharing.users[:, -1], [1, 3]), (sharing.items[:, -1], [0, 2, 4])):
         for node in alone:
             assert (rows == rows[node]).sum() == 1
@@ -105,7 +104,7 @@ def test_graph_without_interactions_is_refused(name):
 def test_separate_blocks_are_found(name):
     data, users, items = blocks([(6, 5), (4, 7), (8, 3)])
     by_method = {"louvain": lambda: louvain(data, 1.0), "leiden": lambda: leiden(data, 1.0)}
-    sharing = by_method.get(name, lambda: METHODS[name](data))().sharing
+    sharing = by_method.get(name, lambda: METHODS[name](data))()
     assert same_partition(sharing.users[:, 0].tolist(), users.tolist())
     assert same_partition(sharing.items[:, 0].tolist(), items.tolist())
 
@@ -145,24 +144,24 @@ def test_settings_are_checked(call, message):
 
 @pytest.mark.parametrize("resolution", [1.0, 10.0, 200.0])
 def test_louvain_is_that_of_scikit_network(resolution):
-    found = louvain(SMALL, resolution).sharing
+    shared = louvain(SMALL, resolution)
     expected = Louvain(resolution).fit(SMALL.train, force_bipartite=True)
-    assert same_partition(found.users[:, 0].tolist(), expected.labels_row_.tolist())
-    assert same_partition(found.items[:, 0].tolist(), expected.labels_col_.tolist())
+    assert same_partition(shared.users[:, 0].tolist(), expected.labels_row_.tolist())
+    assert same_partition(shared.items[:, 0].tolist(), expected.labels_col_.tolist())
 
 
 def test_seed_of_leiden_reaches_its_draws():
     data = random_interactions(100, 80, 500, seed=1)
-    assert len({leiden(data, 1.0, seed=seed).sharing.users.tobytes() for seed in range(1, 9)}) > 1
+    assert len({leiden(data, 1.0, seed=seed).users.tobytes() for seed in range(1, 9)}) > 1
 
 
 def test_double_graph_hash_is_a_hash_beside_the_community():
-    found, communities = double_graph_hash(SMALL, 10.0, seed=4).sharing, louvain(SMALL, 10.0).sharing
-    np.testing.assert_array_equal(found.users[:, 1], communities.users[:, 0])
-    np.testing.assert_array_equal(found.items[:, 1], communities.items[:, 0])
-    assert found.combine == "sum" and found.n_extra == 105
+    shared, communities = double_graph_hash(SMALL, 10.0, seed=4), louvain(SMALL, 10.0)
+    np.testing.assert_array_equal(shared.users[:, 1], communities.users[:, 0])
+    np.testing.assert_array_equal(shared.items[:, 1], communities.items[:, 0])
+    assert shared.combine == "sum" and shared.n_extra == 105
     rng, prime = np.random.default_rng(4), 2**61 - 1
-    for rows, n_rows in ((found.users[:, 0], communities.n_user_rows), (found.items[:, 0], communities.n_item_rows)):
+    for rows, n_rows in ((shared.users[:, 0], communities.n_user_rows), (shared.items[:, 0], communities.n_item_rows)):
         a, b = int(rng.integers(1, prime)), int(rng.integers(0, prime))
         assert rows.tolist() == [((a * x + b) % prime) % n_rows for x in range(rows.size)]
 
@@ -186,10 +185,10 @@ def dense_modularity(data, users, items):
 @settings(max_examples=10)
 def test_brim_never_lowers_modularity(seed, resolution):
     data = random_interactions(14, 11, 60, seed=seed, test=15)
-    found = brim(data, seed=seed, resolution=resolution, tolerance=0.0)
-    assert (np.diff(found.objective) >= -1e-12).all()
+    shared = brim(data, seed=seed, resolution=resolution, tolerance=0.0)
+    assert (np.diff(shared.found.objective) >= -1e-12).all()
     start = Louvain(resolution, shuffle_nodes=True, random_state=seed).fit(data.train, force_bipartite=True)
-    assert found.objective[0] == pytest.approx(dense_modularity(data, start.labels_row_, start.labels_col_), abs=1e-12)
+    assert shared.found.objective[0] == pytest.approx(dense_modularity(data, start.labels_row_, start.labels_col_), abs=1e-12)
 
 
 @given(st.integers(0, 10**6))
@@ -202,9 +201,9 @@ def test_one_half_step_of_brim_takes_the_best_of_all_communities(seed):
     dense = data.train.toarray().astype(np.float64)
     own, degree = dense.sum(axis=1).astype(int), dense.sum(axis=0).astype(int)
     score = (dense - np.outer(own, degree) / dense.sum()) @ np.eye(7)[items]  # community 6 is empty
-    found = _best_communities(data.train, own, items, degree, present, 7)
-    np.testing.assert_allclose(score[np.arange(12), found], score.max(axis=1), atol=1e-12)
-    assert found[own == 0].tolist() == present[own == 0].tolist()
+    shared = _best_communities(data.train, own, items, degree, present, 7)
+    np.testing.assert_allclose(score[np.arange(12), shared], score.max(axis=1), atol=1e-12)
+    assert shared[own == 0].tolist() == present[own == 0].tolist()
 
 
 @given(st.integers(0, 10**6))
@@ -234,26 +233,26 @@ def naive_propagation(data, alpha, sweeps, seed):
 @pytest.mark.parametrize("alpha", [0.0, 0.3, 0.7, 1.0])
 @pytest.mark.parametrize("data", [toy(), SMALL], ids=["toy", "small"])
 def test_label_propagation_equals_the_rule_written_out(data, alpha):
-    found = label_propagation(data, alpha=alpha, sweeps=3, seed=9)
+    shared = label_propagation(data, alpha=alpha, sweeps=3, seed=9)
     users, items = partition(naive_propagation(data, alpha, 3, 9), data.n_users)
-    assert found.sharing.users[:, 0].tolist() == users.tolist() and found.sharing.items[:, 0].tolist() == items.tolist()
-    assert found.tried == ()
+    assert shared.users[:, 0].tolist() == users.tolist() and shared.items[:, 0].tolist() == items.tolist()
+    assert shared.found.tried == ()
 
 
 def test_label_on_one_side_only_has_a_row_on_that_side_only():
     labels = np.array(naive_propagation(SMALL, 0.5, 1, 2))
     users, items = set(labels[:60].tolist()), set(labels[60:].tolist())
-    found = label_propagation(SMALL, alpha=0.5, sweeps=1, seed=2)
+    shared = label_propagation(SMALL, alpha=0.5, sweeps=1, seed=2)
     assert users - items and items - users
-    assert (found.n_user_rows, found.n_item_rows) == (len(users), len(items))
+    assert (shared.n_user_rows, shared.n_item_rows) == (len(users), len(items))
 
 
 @pytest.mark.parametrize("rows", [40, 60, 85, 105])
 def test_alpha_is_found_for_a_budget(rows):
-    found = label_propagation(SMALL, rows)
-    alpha = found.settings["alpha"]
-    np.testing.assert_array_equal(found.sharing.users, label_propagation(SMALL, alpha=alpha).sharing.users)
-    assert abs(found.n_rows - rows) == min(abs(count - rows) for _, count in found.tried) <= 2
+    shared = label_propagation(SMALL, rows)
+    alpha = shared.found.settings["alpha"]
+    np.testing.assert_array_equal(shared.users, label_propagation(SMALL, alpha=alpha).users)
+    assert abs(shared.n_rows - rows) == min(abs(count - rows) for _, count in shared.found.tried) <= 2
 
 
 # ---- EBMD --------------------------------------------------------------------------------------------------------------------
@@ -289,19 +288,19 @@ def naive_ebmd(data, sweeps, seed, resolution):
 @pytest.mark.parametrize("resolution", [0.0, 1.0, 50.0])
 @pytest.mark.parametrize("data", [toy(), SMALL], ids=["toy", "small"])
 def test_ebmd_equals_the_rule_written_out(data, resolution):
-    found = ebmd(data, sweeps=4, seed=5, resolution=resolution)
-    users, items = partition(naive_ebmd(data, found.settings["sweeps"], 5, resolution), data.n_users)
-    assert found.sharing.users[:, 0].tolist() == users.tolist() and found.sharing.items[:, 0].tolist() == items.tolist()
+    shared = ebmd(data, sweeps=4, seed=5, resolution=resolution)
+    users, items = partition(naive_ebmd(data, shared.found.settings["sweeps"], 5, resolution), data.n_users)
+    assert shared.users[:, 0].tolist() == users.tolist() and shared.items[:, 0].tolist() == items.tolist()
 
 
 def test_ebmd_keeps_the_sweep_closest_to_a_budget():
     counts = [ebmd(SMALL, sweeps=sweeps).n_rows for sweeps in (1, 2, 3, 4)]
     assert counts[0] > counts[1] > counts[2]
     for rows in (counts[1], counts[1] + 1, counts[0] - 1):
-        found = ebmd(SMALL, rows)
-        assert abs(found.n_rows - rows) == min(abs(count - rows) for count in counts)
-        assert found.n_rows == counts[found.settings["sweeps"] - 1]
-        assert [count for _, count in found.tried] == counts[: len(found.tried)]
+        shared = ebmd(SMALL, rows)
+        assert abs(shared.n_rows - rows) == min(abs(count - rows) for count in counts)
+        assert shared.n_rows == counts[shared.found.settings["sweeps"] - 1]
+        assert [count for _, count in shared.found.tried] == counts[: len(shared.found.tried)]
 
 
 # ---- BiMLPA ------------------------------------------------------------------------------------------------------------------
@@ -353,8 +352,8 @@ def test_bimlpa_equals_the_rule_written_out(seed, theta, most):
     shape = [(15, 12), (9, 16)][seed % 2]
     data = random_interactions(*shape, 45, seed=seed, test=12)
     held = naive_bimlpa(data, seed, theta, most, limit=20)
-    found = bimlpa(data, seed=seed, theta=theta, lambda_=most, iterations=20).sharing
-    for rows, nodes in ((found.users[:, 0], range(data.n_users)), (found.items[:, 0], range(data.n_users, data.n_nodes))):
+    shared = bimlpa(data, seed=seed, theta=theta, lambda_=most, iterations=20)
+    for rows, nodes in ((shared.users[:, 0], range(data.n_users)), (shared.items[:, 0], range(data.n_users, data.n_nodes))):
         expected = [tuple(held[x]) or ("alone", x) for x in nodes]
         assert same_partition(rows.tolist(), expected)
 
@@ -364,23 +363,23 @@ def test_bimlpa_equals_the_rule_written_out(seed, theta, most):
 
 class TestBeauty:
     def test_louvain(self, beauty):
-        found = louvain(beauty)
-        assert (found.n_user_rows, found.n_item_rows) == (4154, 4113) and found.n_parameters(64) == 529088
+        shared = louvain(beauty)
+        assert (shared.n_user_rows, shared.n_item_rows) == (4154, 4113) and shared.n_parameters(64) == 529088
         assert double_graph_hash(beauty).n_parameters(64) == 563552
 
     @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="Leiden draws from the C library, the count is glibc's")
     def test_leiden(self, beauty):
-        found = leiden(beauty)
-        assert (found.n_user_rows, found.n_item_rows) == (4155, 4113)
+        shared = leiden(beauty)
+        assert (shared.n_user_rows, shared.n_item_rows) == (4155, 4113)
 
     def test_label_propagation_meets_the_budget_near_the_measured_alpha(self, beauty):
-        found = label_propagation(beauty, 8267)
-        assert found.n_rows == pytest.approx(8267, abs=10) and found.settings["alpha"] == pytest.approx(0.53, abs=0.03)
+        shared = label_propagation(beauty, 8267)
+        assert shared.n_rows == pytest.approx(8267, abs=10) and shared.found.settings["alpha"] == pytest.approx(0.53, abs=0.03)
 
     @pytest.mark.parametrize("resolution", [0.0, 1.0, 100.0])
     def test_ebmd_has_the_rows_of_the_official_code_whatever_its_resolution(self, beauty, resolution):
         assert ebmd(beauty, sweeps=5, resolution=resolution).n_rows == pytest.approx(11100, rel=0.01)
 
     def test_ebmd_needs_about_ten_sweeps_for_the_budget(self, beauty):
-        found = ebmd(beauty, 8267)
-        assert found.settings["sweeps"] in (9, 10) and found.n_rows == pytest.approx(8267, rel=0.03)
+        shared = ebmd(beauty, 8267)
+        assert shared.found.settings["sweeps"] in (9, 10) and shared.n_rows == pytest.approx(8267, rel=0.03)

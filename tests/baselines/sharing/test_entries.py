@@ -73,8 +73,8 @@ def test_without_a_ratio_the_size_is_that_of_louvain_at_resolution_200(data):
 def test_bacos_sharing_is_its_clustering(data):
     clustering = cluster(data, 0.5, seed=7)
     found = sharer("baco")(data, config("baco", gamma=0.5, cluster_seed=7))
-    assert np.array_equal(found.users[:, 0], clustering.user_rows) and np.array_equal(found.users[:, 1], clustering.user_second)
-    assert np.array_equal(found.items[:, 0], clustering.item_rows)
+    assert np.array_equal(found.users, clustering.users) and np.array_equal(found.items, clustering.items)
+    assert found.users.shape == (120, 2) and found.found.gamma == 0.5 and found.found.settings["seed"] == 7
     assert found.n_parameters(8) == clustering.n_parameters(8)
     alone = sharer("baco")(data, config("baco", gamma=0.5, cluster_seed=7, scu=False))
     assert alone.n_extra == 0

@@ -127,14 +127,14 @@ class TestCluster:
         weights = node_weights(SMALL, user, item)
         labels, second, history = naive_cluster(SMALL, gamma, weights, ghost=ghost)
         got = cluster(SMALL, gamma, weights=weights, ghost=ghost)
-        np.testing.assert_array_equal(got.labels, labels)
-        assert got.sweeps == history
+        np.testing.assert_array_equal(got.found.labels, labels)
+        assert got.found.sweeps == history
         users, items = sorted(set(labels[:60].tolist())), sorted(set(labels[60:].tolist()))
-        assert [users[row] for row in got.user_rows] == labels[:60].tolist()
-        assert [items[row] for row in got.item_rows] == labels[60:].tolist()
-        assert [-1 if row < 0 else users[row] for row in got.user_second] == second
+        assert [users[row] for row in got.users[:, 0]] == labels[:60].tolist()
+        assert [items[row] for row in got.items[:, 0]] == labels[60:].tolist()
+        assert [-1 if row < 0 else users[row] for row in got.users[:, 1]] == second
         assert (got.n_user_rows, got.n_item_rows) == (len(users), len(items)) == history[-1]
-        assert {part.dtype for part in (got.user_rows, got.user_second, got.item_rows, got.labels)} == {np.dtype(np.int32)}
+        assert (got.users.dtype, got.items.dtype, got.found.labels.dtype) == (np.int64, np.int64, np.int32)
 
     def test_without_balance_it_is_plain_label_propagation(self):
         rows, labels, rng = neighbours_of(SMALL.train), np.arange(SMALL.n_nodes), np.random.default_rng(11)
@@ -148,7 +148,7 @@ class TestCluster:
                     labels[node] = [label for label in counts if counts[label] == most][-1]
         for user, item in (("degree", "released"), ("uniform", "uniform")):
             got = cluster(SMALL, 0.0, weights=node_weights(SMALL, user, item), sweeps=3, seed=11)
-            np.testing.assert_array_equal(got.labels, labels)
+            np.testing.assert_array_equal(got.found.labels, labels)
 
     @pytest.mark.parametrize("gamma", [0.3, 1.0, 4.0])
     def test_released_weights_are_barber_modularity_at_another_resolution(self, gamma):
@@ -156,78 +156,79 @@ class TestCluster:
         other = gamma * np.sqrt(data.n_train / data.n_items)
         a = cluster(data, gamma, ghost=False)
         b = cluster(data, other, weights=node_weights(data, "degree", "degree"), ghost=False)
-        np.testing.assert_array_equal(a.labels, b.labels)
-        assert a.n_user_rows > 2 and np.array_equal(a.user_second, b.user_second)
-        assert (cluster(data, gamma).labels != a.labels).any()  # the ghosts break the equality
+        np.testing.assert_array_equal(a.found.labels, b.found.labels)
+        assert a.n_user_rows > 2 and np.array_equal(a.users[:, 1], b.users[:, 1])
+        assert (cluster(data, gamma).found.labels != a.found.labels).any()  # the ghosts break the equality
 
     def test_second_rows_add_no_row(self):
         data = generate("smoke")
         with_second, without = cluster(data, 1.0), cluster(data, 1.0, scu=False)
-        np.testing.assert_array_equal(with_second.user_rows, without.user_rows)
-        assert with_second.n_user_rows == without.n_user_rows == with_second.user_rows.max() + 1
-        has = with_second.user_second >= 0
-        assert has.any() and with_second.user_second.max() < with_second.n_user_rows
-        assert (with_second.user_second[has] != with_second.user_rows[has]).all()
-        assert without.n_second == 0 and (without.user_second == -1).all()
+        np.testing.assert_array_equal(with_second.users[:, 0], without.users[:, 0])
+        assert with_second.n_user_rows == without.n_user_rows == with_second.users[:, 0].max() + 1
+        has = with_second.users[:, 1] >= 0
+        assert has.any() and with_second.users[:, 1].max() < with_second.n_user_rows
+        assert (with_second.users[has, 1] != with_second.users[has, 0]).all()
+        assert without.n_extra == 0 and (without.users[:, 1] == -1).all()
 
     def test_parameters_as_the_paper_counts(self):
         got = cluster(SMALL, 0.6)
-        seconds = sum(row >= 0 for row in got.user_second.tolist())
-        assert got.n_second == seconds > 0
-        assert got.n_parameters(16) == 16 * (len(set(got.user_rows.tolist())) + len(set(got.item_rows.tolist()))) + seconds
+        seconds = sum(row >= 0 for row in got.users[:, 1].tolist())
+        assert got.n_extra == seconds > 0
+        assert got.n_parameters(16) == 16 * (len(set(got.users[:, 0].tolist())) + len(set(got.items[:, 0].tolist()))) + seconds
         assert got.ratio(16) == got.n_parameters(16) / (16 * 105)
 
     def test_seed_decides(self):
         data = generate("tiny")
         first, again, other = (cluster(data, 0.5, seed=seed) for seed in (1, 1, 2))
-        np.testing.assert_array_equal(first.labels, again.labels)
-        np.testing.assert_array_equal(first.user_second, again.user_second)
-        assert (first.labels != other.labels).any()
+        np.testing.assert_array_equal(first.found.labels, again.found.labels)
+        np.testing.assert_array_equal(first.users, again.users)
+        assert (first.found.labels != other.found.labels).any()
 
     def test_solver_gives_the_same_for_every_gamma_in_any_order(self):
         solver = Solver(SMALL)
         for gamma in (2.0, 0.0, 0.6, 2.0):
-            np.testing.assert_array_equal(solver.solve(gamma).labels, cluster(SMALL, gamma).labels)
+            np.testing.assert_array_equal(solver.solve(gamma).found.labels, cluster(SMALL, gamma).found.labels)
 
     def test_labels_are_shown_after_each_sweep_as_copies(self):
         seen = []
         got = cluster(SMALL, 0.6, sweeps=3, on_sweep=lambda number, labels: seen.append((number, labels)))
         assert [number for number, _ in seen] == [1, 2, 3]
         for number, labels in seen:
-            np.testing.assert_array_equal(labels, cluster(SMALL, 0.6, sweeps=number).labels)
-            assert got.sweeps[number - 1] == (np.unique(labels[:60]).size, np.unique(labels[60:]).size)
+            np.testing.assert_array_equal(labels, cluster(SMALL, 0.6, sweeps=number).found.labels)
+            assert got.found.sweeps[number - 1] == (np.unique(labels[:60]).size, np.unique(labels[60:]).size)
 
     def test_isolated_nodes_have_a_row_to_themselves(self):
         data = Interactions.from_pairs((np.array([0, 0, 2]), np.array([1, 3, 1])), n_users=4, n_items=5)
         got = cluster(data, 0.5)
-        for rows, alone in ((got.user_rows, [1, 3]), (got.item_rows, [0, 2, 4])):
+        for rows, alone in ((got.users[:, 0], [1, 3]), (got.items[:, 0], [0, 2, 4])):
             for node in alone:
                 assert (rows == rows[node]).sum() == 1
-        assert got.labels[[1, 3]].tolist() == [1, 3] and got.user_second[[1, 3]].tolist() == [-1, -1]
+        assert got.found.labels[[1, 3]].tolist() == [1, 3] and got.users[[1, 3], 1].tolist() == [-1, -1]
 
     def test_labels_on_one_side_only_get_a_row_on_that_side_only(self):
         got = cluster(SMALL, 1.0, sweeps=1)
-        users, items = set(got.labels[:60].tolist()), set(got.labels[60:].tolist())
+        users, items = set(got.found.labels[:60].tolist()), set(got.found.labels[60:].tolist())
         assert users - items and items - users
         assert got.n_user_rows == len(users) and got.n_item_rows == len(items)
 
     @pytest.mark.parametrize("n_users, n_items", [(3, 2), (0, 2), (3, 0), (0, 0)])
     def test_graph_without_edges(self, n_users, n_items):
         train = sp.csr_matrix((n_users, n_items), dtype=np.float32)  # Interactions refuses it, so a stand-in
-        data = SimpleNamespace(train=train, n_users=n_users, n_items=n_items, n_nodes=n_users + n_items)
+        data = SimpleNamespace(train=train, n_users=n_users, n_items=n_items, n_nodes=n_users + n_items, name="nothing")
         got = cluster(data, 1.0)
-        assert got.user_rows.tolist() == list(range(n_users)) and got.item_rows.tolist() == list(range(n_items))
-        assert got.n_parameters(64) == 64 * (n_users + n_items) and got.user_second.tolist() == [-1] * n_users
-        assert objective(got.labels, data, node_weights(data), 1.0) == 0.0
+        assert got.users[:, 0].tolist() == list(range(n_users)) and got.items[:, 0].tolist() == list(range(n_items))
+        assert got.n_parameters(64) == 64 * (n_users + n_items) and got.users[:, 1].tolist() == [-1] * n_users
+        assert objective(got.found.labels, data, node_weights(data), 1.0) == 0.0
 
     @pytest.mark.parametrize("gamma", [-0.1, float("nan"), float("inf"), "1", None])
     def test_gamma_is_checked(self, gamma):
-        with pytest.raises(ConfigError, match=f"gamma is {gamma}.* ≥ 0"):
+        with pytest.raises(ConfigError, match=f"gamma is {gamma!r}.* ≥ 0"):
             cluster(SMALL, gamma)
 
     @pytest.mark.parametrize("change", [{"sweeps": 0}, {"sweeps": 2.5}, {"seed": -1}, {"seed": True}])
     def test_sweeps_and_seed_are_checked(self, change):
-        with pytest.raises(ConfigError, match="give whole numbers, at least one sweep and a seed"):
+        ((name, value),) = change.items()
+        with pytest.raises(ConfigError, match=f"{name} is {value}, but must be a whole number of at least {int(name == 'sweeps')}"):
             cluster(SMALL, 1.0, **change)
 
     @pytest.mark.parametrize("weights", [np.ones(104), np.full(105, -1.0), np.full(105, np.nan)])
@@ -242,25 +243,25 @@ class TestBeauty:
     SWEEPS = [(11179, 9227), (7915, 7655), (7022, 6823), (5898, 5582), (4173, 3807), (2406, 2147), (1271, 1125), (700, 632)]
 
     def test_rows_after_each_sweep(self, beauty):
-        got = cluster(beauty, 0.1308).sweeps
+        got = cluster(beauty, 0.1308).found.sweeps
         np.testing.assert_allclose(got, self.SWEEPS[:5], rtol=0.005)
 
     def test_rows_fall_as_fast_beyond_the_fifth_sweep(self, beauty):
-        got = cluster(beauty, 0.1308, sweeps=8).sweeps
+        got = cluster(beauty, 0.1308, sweeps=8).found.sweeps
         np.testing.assert_allclose(got[5:], self.SWEEPS[5:], rtol=0.06)  # small clusters: a few moves are per cents
 
     def test_second_rows_and_parameters(self, beauty):
         got = cluster(beauty, 0.1308)
-        assert got.n_second == pytest.approx(18373, rel=0.005)
+        assert got.n_extra == pytest.approx(18373, rel=0.005)
         assert got.n_parameters(64) == pytest.approx(529093, rel=0.002)
 
     def test_share_of_interactions_inside_clusters(self, beauty):
         got = cluster(beauty, 0.1308)
-        inside = objective(got.labels, beauty, node_weights(beauty), 0.0) / beauty.n_train
+        inside = objective(got.found.labels, beauty, node_weights(beauty), 0.0) / beauty.n_train
         assert inside == pytest.approx(0.5975, abs=0.01)
 
     def test_released_weights_are_barber_modularity_at_another_resolution(self, beauty):
         gamma = 0.1308 * np.sqrt(beauty.n_train / beauty.n_items)
         assert gamma == pytest.approx(0.474, abs=5e-4)
         other = cluster(beauty, gamma, weights=node_weights(beauty, "degree", "degree"), ghost=False)
-        np.testing.assert_array_equal(cluster(beauty, 0.1308, ghost=False).labels, other.labels)
+        np.testing.assert_array_equal(cluster(beauty, 0.1308, ghost=False).found.labels, other.found.labels)
