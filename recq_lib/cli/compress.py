@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import tyro
 
 from recq_lib.cli.flags import Method, NpzFile
 from recq_lib.data import load, load_csv
+from recq_lib.data.interactions import Interactions
 from recq_lib.io.output import output_file, show
 from recq_lib.runs.share import share
 
@@ -23,7 +23,7 @@ class Compress:
 
     method: Method  # baco, graphhash, random-hash, …; a wrong name lists them all
     dataset: Annotated[str | None, _OneSource] = None  # a dataset of the catalogue; its train split is compressed
-    csv: Annotated[Path | None, _OneSource] = None  # your own table: CSV with a header line, plain or gzipped, or Parquet
+    csv: Annotated[Path | None, _OneSource] = None  # your own table with a header line (CSV, gzipped or not, or Parquet); all rows are used
     user: str = "user"  # with --csv: column of user ids
     item: str = "item"  # with --csv: column of item ids
     rating: str | None = None  # with --csv: column of ratings, for --min-rating
@@ -39,22 +39,20 @@ class Compress:
 
     def run(self) -> None:
         target = output_file(self.output)
-        data, ids = self._read()
+        data = self._read()
         extra = {} if self.gamma is None else {"gamma": self.gamma}
         extra |= {"scu": False} if self.no_scu else {}
         rows = share(data, self.method, budget=self.budget, dim=self.dim, seed=self.seed, **extra)
         if target is not None:
-            rows.save(target, ids)
+            rows.save(target)
         sizes = rows.summary(self.dim)
         show(sizes, _told(sizes), as_json=self.json)
 
-    def _read(self):
-        """(data, ids of users and items in the user's file or None)"""
+    def _read(self) -> Interactions:
         if self.csv is None:
-            return load(self.dataset), None
+            return load(self.dataset)
         columns = {"rating": self.rating, "min_rating": self.min_rating, "separator": self.separator}
-        data = load_csv(self.csv, self.user, self.item, **columns, fractions=(1.0, 0.0, 0.0), duplicates="drop")
-        return data, (data.user_ids.astype(np.str_), data.item_ids.astype(np.str_))
+        return load_csv(self.csv, self.user, self.item, **columns, fractions=(1.0, 0.0, 0.0), duplicates="drop")
 
 
 def _told(sizes: dict[str, Any]) -> str:

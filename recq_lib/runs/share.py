@@ -64,8 +64,7 @@ def share(
             rows = rows_at({"ratio": left})
         _check_size(rows, method, data, ratio, dim)
     found = replace(rows.found, method=method, dataset=data.name, seconds=time.perf_counter() - start)
-    ids = {name: getattr(data, name, None) for name in ("user_ids", "item_ids")}
-    return replace(rows, found=found, **ids)
+    return replace(rows, found=found, user_ids=data.user_ids, item_ids=data.item_ids)
 
 
 def _ratio(method: str, data: Interactions, budget: float, dim: int, options: dict[str, Any]) -> float:

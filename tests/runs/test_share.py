@@ -71,15 +71,7 @@ def test_a_budget_that_cannot_be_kept_is_refused():
 def test_own_ids_go_along_with_the_rows(data, tmp_path):
     users, items = np.array([f"u{n}" for n in range(120)], object), np.arange(80) + 1000
 
-    class OwnIds:
-        """`data` with own ids."""
-
-        user_ids, item_ids = users, items
-
-        def __getattr__(self, name):
-            return getattr(data, name)
-
-    rows = share(OwnIds(), "random-hash", budget=0.5)
+    rows = share(dataclasses.replace(data, user_ids=users, item_ids=items), "random-hash", budget=0.5)
     assert rows == share(data, "random-hash", budget=0.5)
     again = Sharing.load(rows.save(tmp_path / "rows.npz"))
     assert again.user_ids.tolist() == users.tolist() and again.item_ids.tolist() == items.tolist()
