@@ -25,7 +25,7 @@ class FullTable(Table):
     def __init__(self, n_nodes: int, dim: int, std: float = 0.1, *, generator: torch.Generator | None = None) -> None:
         super().__init__()
         if n_nodes < 1:
-            raise ConfigError(f"a table needs at least one row, not {n_nodes}")
+            raise ConfigError(f"a table needs at least one row and one column, not {n_nodes} × {dim}")
         self.weight = codebook(n_nodes, dim, std, generator)
 
     def forward(self) -> torch.Tensor:
