@@ -19,7 +19,7 @@ import scipy.sparse as sp
 from recq_lib.baselines.sharing.hashing import universal_hash
 from recq_lib.config import TrainConfig
 from recq_lib.data.interactions import Interactions
-from recq_lib.errors import ConfigError, number, whole
+from recq_lib.errors import number, whole
 from recq_lib.io.optional import optional
 from recq_lib.parts.building import sharing_method
 from recq_lib.sharing.grouping import SEED, Stopwatch, degrees, found_by, sharing_of

@@ -10,7 +10,7 @@ import scipy.sparse as sp
 from sklearn.metrics import adjusted_rand_score
 
 from recq_lib.data.interactions import Interactions
-from recq_lib.papers.baco.clustering import Clustering
+from recq_lib.sharing.sharing import Sharing
 
 
 def by_cluster(labels: np.ndarray, n_users: int) -> tuple[np.ndarray, np.ndarray]:
@@ -62,7 +62,7 @@ def common_unit(data: Interactions, weights: np.ndarray) -> float:
     return float(users.sum() * items.sum() / data.n_train)
 
 
-def measures(data: Interactions, found: Mapping[str, Clustering], dim: int) -> pd.DataFrame:
+def measures(data: Interactions, found: Mapping[str, Sharing], dim: int) -> pd.DataFrame:
     """One row per clustering.
 
     Columns: weights (its name), γ, user rows, item rows, second (users with two), size (% of a full table's parameters), nodes on the
@@ -71,11 +71,11 @@ def measures(data: Interactions, found: Mapping[str, Clustering], dim: int) -> p
     users, items = data.pairs("train")
     rows = []
     for name, c in found.items():
-        sizes = np.bincount(c.user_rows), np.bincount(c.item_rows)
+        sizes = np.bincount(c.users[:, 0]), np.bincount(c.items[:, 0])
         alone = 100 * sum(int((size == 1).sum()) for size in sizes) / data.n_nodes
-        inside = 100 * (c.labels[users] == c.labels[data.n_users + items]).mean()
+        inside = 100 * (c.found.labels[users] == c.found.labels[data.n_users + items]).mean()
         largest = [int(size.max()) for size in sizes]
-        rows.append((name, c.gamma, c.n_user_rows, c.n_item_rows, c.n_second, 100 * c.ratio(dim), *largest, alone, inside))
+        rows.append((name, c.found.gamma, c.n_user_rows, c.n_item_rows, c.n_extra, 100 * c.ratio(dim), *largest, alone, inside))
     columns = ["weights", "γ", "user rows", "item rows", "second", "size, %", "largest, users", "largest, items", "alone, %", "inside, %"]
     return pd.DataFrame(rows, columns=columns)
 

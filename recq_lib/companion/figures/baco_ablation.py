@@ -26,7 +26,7 @@ from recq_lib.companion.plotting import (
     seed_dots,
 )  # fmt: skip
 from recq_lib.evaluation.statistics import mean_interval
-from recq_lib.papers.baco.clustering import Clustering
+from recq_lib.sharing.sharing import Sharing
 from recq_lib.runs.registry import METHODS
 
 # weighting → colour, line style; the first is the usual one
@@ -78,7 +78,7 @@ def gamma_curves(curves: Mapping[str, tuple[np.ndarray, np.ndarray, float]], cho
 # ---- clusters ------------------------------------------------------------------------------------------------------------------
 
 
-def row_sizes(found: Mapping[str, Clustering], degrees: tuple[np.ndarray, np.ndarray]) -> Figure:
+def row_sizes(found: Mapping[str, Sharing], degrees: tuple[np.ndarray, np.ndarray]) -> Figure:
     """Upper: nodes per row against the rank of the row. Lower: median nodes on a node's row against its degree. Users left, items right.
 
     found : weighting → clustering, first rows are shown; degrees : of the users [U] and of the items [I]
@@ -87,7 +87,7 @@ def row_sizes(found: Mapping[str, Clustering], degrees: tuple[np.ndarray, np.nda
     for column, (side, degree) in enumerate(zip(("user", "item"), degrees, strict=True)):
         upper, lower = axes[:, column]
         for name, clustering in found.items():
-            rows = clustering.user_rows if side == "user" else clustering.item_rows
+            rows = (clustering.users if side == "user" else clustering.items)[:, 0]
             colour, style = STYLES.get(name, ("grey", "-"))
             falling = np.sort(np.bincount(rows))[::-1]
             upper.plot(np.arange(1, falling.size + 1), falling, style, color=PALETTE[colour], linewidth=1.4, label=name)

@@ -66,14 +66,14 @@ def test_measures_count_by_loops():
     data = random_interactions(12, 9, 50, seed=4, test=5)
     found = cluster(data, 0.7)
     row = tables.measures(data, {"some": found}, DIM).iloc[0]
-    users, items = found.user_rows.tolist(), found.item_rows.tolist()
+    users, items = found.users[:, 0].tolist(), found.items[:, 0].tolist()
     assert (row["weights"], row["γ"], row["user rows"], row["item rows"]) == ("some", 0.7, len(set(users)), len(set(items)))
-    assert row["second"] == sum(second >= 0 for second in found.user_second)
+    assert row["second"] == sum(second >= 0 for second in found.users[:, 1])
     assert row["size, %"] == pytest.approx(100 * (DIM * (len(set(users)) + len(set(items))) + row["second"]) / (DIM * 21))
     assert row["largest, users"] == max(map(users.count, users)) and row["largest, items"] == max(map(items.count, items))
     single = sum(users.count(u) == 1 for u in users) + sum(items.count(i) == 1 for i in items)
     assert row["alone, %"] == pytest.approx(100 * single / 21)
-    inside = sum(found.labels[u] == found.labels[12 + i] for u, i in zip(*data.pairs("train"), strict=True))
+    inside = sum(found.found.labels[u] == found.found.labels[12 + i] for u, i in zip(*data.pairs("train"), strict=True))
     assert row["inside, %"] == pytest.approx(100 * inside / data.n_train)
 
 

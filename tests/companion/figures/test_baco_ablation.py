@@ -55,7 +55,7 @@ def test_row_sizes_fall_and_company_is_by_degree():
     found = cluster(data, 0.5)
     degrees = np.diff(data.train.indptr), np.bincount(data.train.indices, minlength=20)
     users, items, below_users, _ = plots.row_sizes({DEFAULT: found}, degrees).axes
-    for ax, rows in ((users, found.user_rows), (items, found.item_rows)):
+    for ax, rows in ((users, found.users[:, 0]), (items, found.items[:, 0])):
         counts = [rows.tolist().count(row) for row in set(rows.tolist())]
         assert lines(ax)[DEFAULT].get_ydata().tolist() == sorted(counts, reverse=True)
     x = below_users.get_lines()[0].get_xdata()
