@@ -27,6 +27,6 @@ def _ngcf(data: Interactions, config: TrainConfig, teacher: Recommender | None) 
 
 METHODS = (
     Method("lightgcn", "LightGCN", "full precision", "trained", _lightgcn, marker="o", published={"bigear": "bigear-teacher"}),
-    Method("mf", "MF (BPR)", "full precision", "trained", _mf, marker="s"),
-    Method("ngcf", "NGCF", "full precision", "trained", _ngcf, {"dropout": 0.1}, marker="^"),
+    Method("mf", "MF (BPR)", "full precision", "trained", _mf, marker="s", colour="amber"),
+    Method("ngcf", "NGCF", "full precision", "trained", _ngcf, {"dropout": 0.1}, marker="^", colour="sky"),
 )

@@ -130,5 +130,5 @@ METHODS = (
     Method("mostpop", "MostPop", "simple", "closed_form", lambda data, config, teacher: MostPop(data), marker="o"),
     Method("itemknn", "ItemKNN", "simple", "closed_form", lambda data, config, teacher: ItemKNN(data), marker="s"),
     Method("ease", "EASE^R", "simple", "closed_form", lambda data, config, teacher: EASE(data), marker="^"),
-    Method("gfcf", "GF-CF", "simple", "closed_form", lambda data, config, teacher: GFCF(data), marker="D"),
+    Method("gfcf", "GF-CF", "simple", "closed_form", lambda data, config, teacher: GFCF(data), marker="D", colour="sky"),
 )

@@ -40,13 +40,8 @@ PALETTE = {
     "brown": "#8C6D1F",
 }
 
-# a method has the colour and the marker of its family unless it is named here
+# a method has the colour of its family, unless its entry names another
 _FAMILY = {"full precision": "blue", "one bit": "orange", "b bits": "green", "shared rows": "green", "simple": "grey"}
-_OWN = {
-    "mf": "amber", "ngcf": "sky", "gfcf": "sky", "ptq-sign": "grey", "ptq-bits": "grey", "baco": "pink", "graphhash": "amber",
-    "doublegraphhash": "amber", "leiden": "brown", "random-hash": "grey", "lsh": "brown", "hashnet": "brown", "hashrec": "brown",
-    "gumbelrec": "brown", "hashgnn-hard": "brown", "hashgnn-soft": "brown",
-}  # fmt: skip
 # labels that are no method's name or title have the colour of the first pattern they contain
 _LABELS: tuple[tuple[str, str], ...] = (
     (r"baco", "pink"),
@@ -88,7 +83,7 @@ def method_colour(name: str) -> str:
     method = _method(name)
     if method is None:
         return PALETTE[next((colour for pattern, colour in _LABELS if re.search(pattern, name.lower())), "grey")]
-    return PALETTE[_OWN.get(method.name) or _FAMILY[method.family]]
+    return PALETTE[method.colour or _FAMILY[method.family]]
 
 
 def method_marker(name: str) -> str:

@@ -199,6 +199,6 @@ METHODS = (
     Method("l2q-gcn-anl", "L²Q-GCN-anl (ours)", "one bit", "trained", _l2q_anl, SIGN_OPTIONS | _ANNEALED, concatenated_if_warm, marker="s"),
     Method(
         "ptq-sign", "post-training sign", "one bit", "derived", _post_training,
-        TEACHER_OPTIONS | {"scaler": "alpha", "weighted": True, "layers": "all"}, concatenated, marker="x",
+        TEACHER_OPTIONS | {"scaler": "alpha", "weighted": True, "layers": "all"}, concatenated, marker="x", colour="grey",
     ),
 )  # fmt: skip

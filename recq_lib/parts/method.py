@@ -20,6 +20,11 @@ Builder = Callable[[Interactions, TrainConfig, Recommender | None], object]
 Teacher = Callable[[TrainConfig], tuple[str, TrainConfig] | None]
 Sharer = Callable[[Interactions, TrainConfig], Sharing]
 
+
+def no_teacher(config: TrainConfig) -> None:
+    """For methods that start from nothing."""
+
+
 FAMILIES = ("full precision", "one bit", "b bits", "shared rows", "simple")
 KINDS = ("trained", "derived", "closed_form")
 
@@ -35,7 +40,7 @@ class Method:
     options : names and defaults of the settings only this method has, `TrainConfig.options`
     teacher : from the resolved configuration to (method, configuration) of the trained model it starts from, or None
     share : for methods that share rows: (data, configuration with all options) → the rows of every node
-    marker : matplotlib's name of its mark
+    marker : matplotlib's name of its mark; colour : of the companion's palette, where it is not the family's
     published : paper → the name under which that paper's tables list it, where it is not `name`
 
     Raises `ConfigError` for an unknown family or kind.
@@ -47,9 +52,10 @@ class Method:
     kind: str
     build: Builder
     options: Mapping[str, Any] = field(default_factory=dict)
-    teacher: Teacher = lambda config: None
+    teacher: Teacher = no_teacher
     share: Sharer | None = None
     marker: str = "o"
+    colour: str | None = None
     published: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

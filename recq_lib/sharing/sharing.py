@@ -115,7 +115,7 @@ class Sharing:
 
     # ---- how rows make vectors -----------------------------------------------------------------------------------------------
 
-    def shares(self, rows):
+    def shares(self, rows: Any) -> Any:
         """What each of the `rows` [n, m] (array or tensor, -1 for none) counts in its node's vector, [n, m]; 0 for none."""
         there = rows >= 0
         return there / there.sum(axis=-1, keepdims=True) if self.combine == "mean" else there / 1

@@ -8,7 +8,7 @@ official code multiplies its scores by 10/d, without which BPR saturates.
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -22,7 +22,7 @@ from recq_lib.errors import ConfigError
 from recq_lib.parts.annealing import Schedule
 from recq_lib.parts.building import SCHEDULE_OPTIONS, TEACHER_OPTIONS, concatenated, own_generator, recommender
 from recq_lib.parts.estimators import sign
-from recq_lib.parts.method import Method
+from recq_lib.parts.method import Builder, Method, Teacher, no_teacher
 from recq_lib.parts.model import Recommender
 from recq_lib.parts.pair_scores import pair_scores
 from recq_lib.parts.protocols import Auxiliary, Readout
@@ -215,18 +215,23 @@ def _hashgnn(data: Interactions, config: TrainConfig, teacher: Recommender | Non
     return recommender(data, config, readout, auxiliary=LinkEntropy(config.options["link_weight"]))
 
 
+_SLOPE = SCHEDULE_OPTIONS | {"schedule": "doubling", "end": 1 / 64, "hold": 0.1, "span": 0.8}
+_ROOT = SCHEDULE_OPTIONS | {"schedule": "root"}
+_NOISY = SCHEDULE_OPTIONS | {"end": 0.2, "hold": 0.0, "span": 0.8, "gain": 10.0}
 _GUIDED = SCHEDULE_OPTIONS | {"schedule": "linear", "start": 0.0, "end": 1.0, "hold": 0.0, "span": 0.8, "link_weight": 0.1}
+_LSH = TEACHER_OPTIONS | {"bits": 0}  # 0: as many as d
+_hard, _soft = (partial(_hashgnn, soft=soft) for soft in (False, True))
+
+
+def _entry(name: str, title: str, kind: str, build: Builder, options: dict[str, Any], teacher: Teacher, marker: str) -> Method:
+    return Method(name, title, "one bit", kind, build, options, teacher, marker=marker, colour="brown")
+
+
 METHODS = (
-    Method("lsh", "LSH", "one bit", "derived", _lsh, TEACHER_OPTIONS | {"bits": 0}, concatenated, marker="+"),  # 0: as many as d
-    Method(
-        "hashnet", "HashNet", "one bit", "trained", _continued,
-        SCHEDULE_OPTIONS | {"schedule": "doubling", "end": 1 / 64, "hold": 0.1, "span": 0.8}, marker="v",
-    ),
-    Method("hashrec", "HashRec (CIGAR)", "one bit", "trained", _continued, SCHEDULE_OPTIONS | {"schedule": "root"}, marker="<"),
-    Method(
-        "gumbelrec", "GumbelRec", "one bit", "trained", _gumbel,
-        SCHEDULE_OPTIONS | {"end": 0.2, "hold": 0.0, "span": 0.8, "gain": 10.0}, marker=">",
-    ),
-    Method("hashgnn-hard", "HashGNN (hard)", "one bit", "trained", partial(_hashgnn, soft=False), _GUIDED, marker="P"),
-    Method("hashgnn-soft", "HashGNN (soft)", "one bit", "trained", partial(_hashgnn, soft=True), _GUIDED | {"end": 0.5}, marker="p"),
-)  # fmt: skip
+    _entry("lsh", "LSH", "derived", _lsh, _LSH, concatenated, "+"),
+    _entry("hashnet", "HashNet", "trained", _continued, _SLOPE, no_teacher, "v"),
+    _entry("hashrec", "HashRec (CIGAR)", "trained", _continued, _ROOT, no_teacher, "<"),
+    _entry("gumbelrec", "GumbelRec", "trained", _gumbel, _NOISY, no_teacher, ">"),
+    _entry("hashgnn-hard", "HashGNN (hard)", "trained", _hard, _GUIDED, no_teacher, "P"),
+    _entry("hashgnn-soft", "HashGNN (soft)", "trained", _soft, _GUIDED | {"end": 0.5}, no_teacher, "p"),
+)

@@ -187,10 +187,12 @@ def free_size(function: Callable[..., Sharing], data: Interactions, config: Trai
 
 
 _FREE = {"cluster_seed": CLUSTER_OPTIONS["cluster_seed"]}
+_AT_200 = SIZE_OPTIONS | {"resolution": RESOLUTION}
+_AT_201 = SIZE_OPTIONS | {"resolution": 201.0, "cluster_seed": 1}
 METHODS = (
-    sharing_method("graphhash", "GraphHash", partial(_resolved, louvain), SIZE_OPTIONS | {"resolution": RESOLUTION}, marker="s"),
-    sharing_method("doublegraphhash", "DoubleGraphHash", _double_graph_hash, SIZE_OPTIONS | {"resolution": RESOLUTION}, marker="p"),
-    sharing_method("leiden", "Leiden", _leiden, SIZE_OPTIONS | {"resolution": 201.0, "cluster_seed": 1}, marker="D"),
+    sharing_method("graphhash", "GraphHash", partial(_resolved, louvain), _AT_200, marker="s", colour="amber"),
+    sharing_method("doublegraphhash", "DoubleGraphHash", _double_graph_hash, _AT_200, marker="p", colour="amber"),
+    sharing_method("leiden", "Leiden", _leiden, _AT_201, marker="D", colour="brown"),
     sharing_method("infomap", "infomap", partial(free_size, infomap), _FREE, marker="d"),
     sharing_method("brim", "BRIM", partial(free_size, brim), _FREE, marker="h"),
 )

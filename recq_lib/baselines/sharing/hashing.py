@@ -208,10 +208,10 @@ def _lsh(data: Interactions, config: TrainConfig) -> Sharing:
 
 
 _FAIR = SIZE_OPTIONS | {"fair": False}
+_random, _frequency = (partial(_hashed, function) for function in (random_hash, frequency_hash))
 METHODS = (
-    sharing_method("random-hash", "Random", partial(_hashed, random_hash), SIZE_OPTIONS, marker="v", published={"baco": "random"}),
-    sharing_method("frequency-hash", "Frequency", partial(_hashed, frequency_hash), SIZE_OPTIONS, marker="^",
-                   published={"baco": "frequency"}),
+    sharing_method("random-hash", "Random", _random, SIZE_OPTIONS, marker="v", colour="grey", published={"baco": "random"}),
+    sharing_method("frequency-hash", "Frequency", _frequency, SIZE_OPTIONS, marker="^", published={"baco": "frequency"}),
     sharing_method("double-hash", "Double", partial(_double, double_hash), _FAIR, marker="<", published={"baco": "double"}),
     sharing_method("hybrid-hash", "Hybrid", partial(_double, hybrid_hash), _FAIR, marker=">", published={"baco": "hybrid"}),
     sharing_method("lsh-hash", "LSH (rows)", _lsh, SIZE_OPTIONS | {"fair": True}, marker="+", published={"baco": "lsh"}),

@@ -26,8 +26,8 @@ from recq_lib.companion.plotting import (
     seed_dots,
 )  # fmt: skip
 from recq_lib.evaluation.statistics import mean_interval
-from recq_lib.sharing.sharing import Sharing
 from recq_lib.runs.registry import METHODS
+from recq_lib.sharing.sharing import Sharing
 
 # weighting → colour, line style; the first is the usual one
 STYLES = {

@@ -28,4 +28,4 @@ def baco(data: Interactions, config: TrainConfig) -> Sharing:
     return search_gamma(data, budget_parameters=budget, dim=config.dim, tolerance=options["tolerance"], **settings)
 
 
-METHODS = (sharing_method("baco", "BACO", baco, CLUSTER_OPTIONS | _OPTIONS, marker="o"),)
+METHODS = (sharing_method("baco", "BACO", baco, CLUSTER_OPTIONS | _OPTIONS, marker="o", colour="pink"),)

@@ -64,6 +64,6 @@ METHODS = (
     Method("hq-gnn", "HQ-GNN", "b bits", "trained", _hq_gnn, _ENCODER | _QUANTIZER | _TRAINING | TEACHER_OPTIONS, _if_warm, marker="o"),
     Method(
         "ptq-bits", "post-training quantization", "b bits", "derived", _post_training, _ENCODER | _QUANTIZER | TEACHER_OPTIONS, _teacher,
-        marker="x",
+        marker="x", colour="grey",
     ),
 )  # fmt: skip
