@@ -155,10 +155,6 @@ run_tests() {
     RECQ_THREADS=1 OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 NUMBA_NUM_THREADS=1 \
         "$py" -m pytest tests -ra -n 2 --dist loadscope || failed+=(tests)
 
-    if compgen -G 'notebooks/*.ipynb' >/dev/null; then
-        "$py" -m recq_lib.companion.runner facts --jobs 2 || failed+=(notebooks)
-    fi
-
     if [ ${#failed[@]} -gt 0 ]; then
         echo "FAILED: ${failed[*]}"
         return 1

@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike
 
 from recq_lib.codes import file
 from recq_lib.codes.planes import levels_of, n_words, planes_of, planes_of_signs, top_level
-from recq_lib.codes.search import ItemScores, search
+from recq_lib.codes.search import ItemScores, best_lists
 from recq_lib.errors import ConfigError, RecordError
 from recq_lib.kernels.topk import tie_order
 
@@ -199,7 +199,8 @@ class Codes:
         >>> [found.tolist() for found in codes.search([1, 0], k=3, exclude=seen)[0]]  # two are left for each
         [[1, 2], [1, 2]]
         """
-        return search(self, self._layout(tie_seed), users, k, exclude)
+        layout = self._layout(tie_seed)
+        return best_lists(layout, users, k, exclude, layout.order, self.n_users)
 
     def _layout(self, tie_seed: int) -> ItemScores:
         """Items laid out for the kernel, kept from the last call."""

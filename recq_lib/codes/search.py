@@ -6,14 +6,16 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from recq_lib.errors import ConfigError
+from recq_lib.errors import ConfigError, whole
 from recq_lib.kernels import popcount, topk
 
 if TYPE_CHECKING:
+    import scipy.sparse as sp
+
     from recq_lib.codes.codes import Codes
 
-_USERS = 512  # searched at once
 _TILE_SCORES = 1 << 20  # scores in memory at once (4 MB), so long as a user's tile has 1,024 items at least
 _LEAST_ITEMS = 1024
 
@@ -39,7 +41,7 @@ class ItemScores:
 
     def __call__(self, users: np.ndarray) -> Iterator[np.ndarray]:
         """Tiles [B, m] of the scores of `users`, one behind the other."""
-        users = self.user_ids(users)
+        users = user_numbers(users, self._planes.shape[1])
         planes, factors, n_items = self._planes[:, users], self._factors[:, users], self._items.n_items
         width = min(max(_LEAST_ITEMS, _TILE_SCORES // max(1, users.size) // 32 * 32), n_items)
         buffer = np.empty(users.size * width, np.float32)
@@ -49,43 +51,50 @@ class ItemScores:
             popcount.scores(planes, factors, items, self._dim, out)
             yield out
 
-    def by_id(self, users) -> np.ndarray:
+    def by_id(self, users: ArrayLike) -> np.ndarray:
         """All scores of `users`, [B, I], in the order of the items' ids."""
-        users = self.user_ids(users)
+        users = user_numbers(users, self._planes.shape[1])
         out, first = np.empty((users.size, self.order.size), np.float32), 0
         for tile in self(users):
             out[:, self.order[first : first + tile.shape[1]]] = tile
             first += tile.shape[1]
         return out
 
-    def user_ids(self, users) -> np.ndarray:
-        """`users` as an array int32 [B]. Raises `ConfigError` for what is no list of known ids."""
-        users = np.asarray(users)
-        n_users = self._planes.shape[1]
-        if users.ndim != 1 or (users.size and users.dtype.kind not in "iu"):
-            raise ConfigError(f"users are {users.dtype} of shape {users.shape}, but must be user ids, integers of shape [B]")
-        if users.size and not 0 <= users.min() <= users.max() < n_users:
-            wrong = users[(users < 0) | (users >= n_users)][0]
-            raise ConfigError(f"user {wrong} is unknown; ids go from 0 to {n_users - 1}")
-        return users.astype(np.int32)
 
+def best_lists(
+    tiles: topk.Tiles, users: ArrayLike, k: int, exclude: sp.csr_matrix | None, order: np.ndarray, n_users: int | None
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """The `k` best items of each user and their scores, one array per user each; fewer where fewer are left.
 
-def search(codes: Codes, layout: ItemScores, users, k: int, exclude) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """As `Codes.search`; ties go by the order of `layout`."""
-    if isinstance(k, bool) or not isinstance(k, int | np.integer) or k < 1:
-        raise ConfigError(f"k is {k!r}, but must be a whole number of at least 1")
-    users, masks = layout.user_ids(users), _masks(codes, exclude)
-    ids, scores = topk.best(layout, users, min(int(k), codes.n_items), masks, layout.order, block=_USERS)
+    Parameters
+    ----------
+    tiles : scores of a block of users, items in the `order` of ties
+    n_users : users that there are; None where the scorer does not tell
+
+    Raises `ConfigError` for unknown users, a k below 1, and an `exclude` that is not a sparse matrix [users, items].
+    """
+    k, wanted = whole("k", k, 1), user_numbers(users, n_users)
+    masks = [] if exclude is None else [_exclude(exclude, n_users, order.size)]
+    ids, scores = topk.best(tiles, wanted, min(k, order.size), masks, order, block=topk.USERS)
     counts = (ids >= 0).sum(axis=1)
-    return tuple([row[:n] for row, n in zip(rows, counts, strict=True)] for rows in (ids, scores))
+    return [row[:n] for row, n in zip(ids, counts, strict=True)], [row[:n] for row, n in zip(scores, counts, strict=True)]
 
 
-def _masks(codes: Codes, exclude) -> list:
-    if exclude is None:
-        return []
-    if not hasattr(exclude, "tocsr"):
-        raise ConfigError(f"exclude is of type {type(exclude).__name__}, but must be a sparse matrix [users, items], such as data.train")
-    if exclude.shape != (codes.n_users, codes.n_items):
-        rule = f"[users, items] = {(codes.n_users, codes.n_items)}"
-        raise ConfigError(f"exclude has shape {exclude.shape}, but must be {rule} like the codes")
-    return [exclude.tocsr()]
+def user_numbers(users: ArrayLike, n_users: int | None) -> np.ndarray:
+    """`users` as an array int32 [B]. Raises `ConfigError` for what is no list of numbers in [0, n_users)."""
+    wanted = np.asarray(users)
+    if wanted.ndim != 1 or (wanted.size and wanted.dtype.kind not in "iu"):
+        raise ConfigError(f"users are {wanted.dtype} of shape {wanted.shape}, but must be user numbers, integers of shape [B]")
+    last = np.iinfo(np.int32).max if n_users is None else n_users - 1
+    if wanted.size and not 0 <= wanted.min() <= wanted.max() <= last:
+        wrong = wanted[(wanted < 0) | (wanted > last)][0]
+        raise ConfigError(f"user {wrong} is unknown; numbers go from 0 to {last}")
+    return wanted.astype(np.int32)
+
+
+def _exclude(matrix: sp.csr_matrix, n_users: int | None, n_items: int) -> sp.csr_matrix:
+    if not hasattr(matrix, "tocsr"):
+        raise ConfigError(f"exclude is of type {type(matrix).__name__}, but must be a sparse matrix [users, items], such as data.train")
+    if matrix.shape != (matrix.shape[0] if n_users is None else n_users, n_items):
+        raise ConfigError(f"exclude has shape {matrix.shape}, but must be [users, items] = {(n_users, n_items)} like what is searched")
+    return matrix.tocsr()

@@ -20,7 +20,7 @@ from recq_lib.evaluation.ranking_device import rank_on_device
 from recq_lib.kernels import topk
 
 # scores of one tile stay in the cache near a core between the product and the scan
-TILE_USERS, _TILE_ITEMS = 512, 1024
+TILE_USERS, _TILE_ITEMS = topk.USERS, 1024
 
 
 class BlockScorer(Protocol):

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import numbers
-
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike
 
+from recq_lib.codes.search import best_lists
 from recq_lib.errors import ConfigError
-from recq_lib.evaluation.ranking import TILE_USERS, Scorer, tiles_of
+from recq_lib.evaluation.ranking import Scorer, tiles_of
 from recq_lib.kernels import topk
 
 
@@ -40,14 +39,8 @@ def search(
     [[2], [0, 2]]
     """
     n_users, n_items = _sizes(scorer, n_items)
-    if isinstance(k, bool) or not isinstance(k, numbers.Integral) or k < 1:
-        raise ConfigError(f"k is {k!r}, but must be a whole number of at least 1")
-    wanted = _users(users, n_users)
-    masks = [] if exclude is None else [_exclude(exclude, n_users, n_items)]
     order = topk.tie_order(n_items, tie_seed)
-    ids, scores = topk.best(tiles_of(scorer, order), wanted, min(int(k), n_items), masks, order, block=TILE_USERS)
-    counts = (ids >= 0).sum(axis=1)
-    return [row[:n] for row, n in zip(ids, counts)], [row[:n] for row, n in zip(scores, counts)]
+    return best_lists(tiles_of(scorer, order), users, k, exclude, order, n_users)
 
 
 def _sizes(scorer: Scorer, n_items: int | None) -> tuple[int | None, int]:
@@ -59,21 +52,3 @@ def _sizes(scorer: Scorer, n_items: int | None) -> tuple[int | None, int]:
     if n_items is None:
         raise ConfigError(f"{type(scorer).__name__} does not tell the size of the catalogue; pass n_items, e.g. data.n_items")
     return None, n_items
-
-
-def _users(users: ArrayLike, n_users: int | None) -> np.ndarray:
-    wanted = np.asarray(users)
-    if wanted.ndim != 1 or (wanted.size and wanted.dtype.kind not in "iu"):
-        raise ConfigError(f"users are {wanted.dtype} of shape {wanted.shape}, but must be user numbers, integers of shape [B]")
-    if wanted.size and (wanted.min() < 0 or (n_users is not None and wanted.max() >= n_users)):
-        wrong = wanted.min() if wanted.min() < 0 else wanted.max()
-        raise ConfigError(f"user {wrong} is unknown; numbers go from 0 to {'the last user' if n_users is None else n_users - 1}")
-    return wanted.astype(np.int32)
-
-
-def _exclude(matrix: sp.csr_matrix, n_users: int | None, n_items: int) -> sp.csr_matrix:
-    if not sp.issparse(matrix):
-        raise ConfigError(f"exclude is of type {type(matrix).__name__}, but must be a sparse matrix [users, items], such as data.train")
-    if matrix.shape != (n_users if n_users is not None else matrix.shape[0], n_items):
-        raise ConfigError(f"exclude has shape {matrix.shape}, but must be {(n_users, n_items)}, [users, items]")
-    return matrix.tocsr()

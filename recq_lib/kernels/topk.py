@@ -14,6 +14,7 @@ from numba import njit, prange
 
 from recq_lib.kernels.compiled import compiled
 
+USERS = 512  # whose scores are in memory at once
 Tiles = Callable[[np.ndarray], Iterator[np.ndarray]]  # users [b] → float32 [b, m] at positions 0 to m - 1, then at the next ones, …
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import io
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from recq_lib.errors import RecordError
+from recq_lib.io.files import write_atomically
 
 _FORMAT = 1
 
@@ -24,14 +25,11 @@ class Checkpoint:
 
 
 def save(path: Path, tensors: dict[str, torch.Tensor], meta: dict[str, Any]) -> None:
-    """Write to a neighbouring file, then rename: a kill at any moment leaves the old checkpoint or the new one."""
+    """Write the file whole or not at all: a kill at any moment leaves the old checkpoint or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        torch.save({"tensors": tensors, "meta": json.dumps({"format": _FORMAT, **meta})}, part)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    buffer = io.BytesIO()
+    torch.save({"tensors": tensors, "meta": json.dumps({"format": _FORMAT, **meta})}, buffer)
+    write_atomically(path, buffer.getvalue())
 
 
 def load(path: Path) -> Checkpoint:

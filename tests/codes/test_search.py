@@ -170,7 +170,7 @@ class TestSearch:
     def test_bad_requests_are_named(self):
         codes = random_codes()
         for users, text in (
-            ([20], "user 20 is unknown; ids go from 0 to 19"),
+            ([20], "user 20 is unknown; numbers go from 0 to 19"),
             ([3, -1], "user -1 is unknown"),
             ([0.0], r"users are float64 of shape \(1,\)"),
             ([True], "users are bool"),
@@ -215,5 +215,5 @@ class TestEvaluation:
         with pytest.raises(ConfigError, match="codes hold 30 items, but 31 are to be ranked"):
             evaluate(codes, data)
         data = random_interactions(n_users=60, n_items=30, n_pairs=900)
-        with pytest.raises(ConfigError, match=r"user \d+ is unknown; ids go from 0 to 19"):
+        with pytest.raises(ConfigError, match=r"user \d+ is unknown; numbers go from 0 to 19"):
             evaluate(codes, data)
