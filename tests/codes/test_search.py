@@ -156,7 +156,7 @@ class TestSearch:
         whole = codes.search(np.arange(40), k=30, exclude=seen)
         largest = []
         for users, scores, least in ((7, 1, 32), (40, 2000, 32), (1, 64, 64)):
-            monkeypatch.setattr(module, "_USERS", users)
+            monkeypatch.setattr(module.topk, "USERS", users)
             monkeypatch.setattr(module, "_TILE_SCORES", scores)
             monkeypatch.setattr(module, "_LEAST_ITEMS", least)
             for one, other in zip(codes.search(np.arange(40), k=30, exclude=seen), whole, strict=True):
