@@ -1,1 +1,1 @@
-"""Full ranking, metrics per user, intervals and paired tests. May import data, kernels, codes."""
+"""Full ranking and search, metrics per user, intervals and paired tests. May import codes, sharing, data and below."""

@@ -243,7 +243,7 @@ def test_a_run_leaves_a_clone_clean(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     for name in ("FIGURES", "OUT", "RESULTS", "DATA", "CHECKPOINTS"):
         monkeypatch.delenv(f"RECQ_{name}_DIR", raising=False)
     monkeypatch.setenv("PYTHONPATH", str(here))
-    monkeypatch.setattr(paths, "project_root", lambda: tmp_path)
+    monkeypatch.setattr(paths, "checkout", lambda: tmp_path)
     shutil.copyfile(here / ".gitignore", tmp_path / ".gitignore")
     notebook = runnable("01_good")
     drawing = next(cell for cell in notebook.cells if "save_figure(fig" in cell.source)
