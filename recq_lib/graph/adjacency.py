@@ -55,6 +55,7 @@ class Graph:
 
     @property
     def n_nodes(self) -> int:
+        """n = U + I"""
         return self.n_users + self.n_items
 
     @property
@@ -64,6 +65,7 @@ class Graph:
 
     @property
     def chunks(self) -> np.ndarray:
+        """Row borders of about equal work, from `balanced_chunks`."""
         if self._chunks is None:
             self._chunks = balanced_chunks(self.indptr)
         return self._chunks

@@ -1,12 +1,13 @@
 """Propagation over the graph with its own autograd rule: what a training step computes, and what it leaves out because nobody reads it.
 
-LightGCN's propagation is `V^(l) = Â V^(l-1)`. Â is symmetric, so backward needs no transpose. For a loss that reads all layers,
-`Σ_l <G_l, V^(l)>`, the gradient at `V^(0)` is `G_0 + Â(G_1 + Â(G_2 + …))`: Horner's form, L products each way.
+LightGCN's propagation is `V^(l) = Â V^(l-1)`. Â is symmetric, so backward needs no transpose. For a loss that reads all
+layers, `Σ_l <G_l, V^(l)>`, the gradient at `V^(0)` is `G_0 + Â(G_1 + Â(G_2 + …))`: Horner's form, L products each way.
 
-A step reads the layers at a batch's nodes `rows`. So of L layers the last is computed at `rows` alone, the one before it at their
-neighbours too, and those before that everywhere; backward, the gradient of the last layer reaches the neighbours only. With a table of
-shared rows, S·E, the first layer is (ÂS)·E: nodes of one cluster are added up once, in advance, and the table is never written out.
-All of these skips are exact; merging the edges of a cluster changes the order of summation and so the last bits.
+A step reads the layers at a batch's nodes `rows`. So of L layers the last is computed at `rows` alone, the one before
+it at their neighbours too, and those before that everywhere; backward, the gradient of the last layer reaches the
+neighbours only. With a table of shared rows, S·E, the first layer is (ÂS)·E: nodes of one cluster are added up once, in
+advance, and the table is never written out. All of these skips are exact; merging the edges of a cluster changes the
+order of summation and so the last bits.
 """
 
 from __future__ import annotations
@@ -66,13 +67,16 @@ class NodeRows:
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
 
-    def layer0(self, parameters, rows, out) -> None:
+    def layer0(self, parameters: torch.Tensor, rows: torch.Tensor, out: torch.Tensor) -> None:
+        """`parameters` at `rows`."""
         torch.index_select(parameters, 0, rows, out=out)
 
-    def layer1(self, parameters, nodes, out) -> None:
+    def layer1(self, parameters: torch.Tensor, nodes: np.ndarray | None, out: torch.Tensor) -> None:
+        """Â·parameters."""
         _spread(self.graph, parameters, nodes, out)
 
-    def gradient(self, above, slot, rows, own) -> torch.Tensor:
+    def gradient(self, above: torch.Tensor, slot: np.ndarray, rows: np.ndarray, own: torch.Tensor) -> torch.Tensor:
+        """Â·above, and `own` at `rows`: [n, d]."""
         graph = self.graph
         result = torch.empty_like(above)  # autograd keeps it, so it may not be a buffer
         csr = (graph.indptr, graph.indices, graph.values_as(above.dtype))
@@ -98,16 +102,19 @@ class SharedRows:
         """Are there fewer terms than in writing the table out and summing over its neighbours?"""
         return self._merged.nnz <= self.graph.indices.size + self.shares.nnz
 
-    def layer0(self, parameters, rows, out) -> None:
+    def layer0(self, parameters: torch.Tensor, rows: torch.Tensor, out: torch.Tensor) -> None:
+        """S·E at `rows`."""
         shares, _, _, _ = self._as(out.numpy().dtype)
         kernel.product_at(*shares, rows.numpy(), parameters.numpy(), out.numpy())
 
-    def layer1(self, parameters, nodes, out) -> None:
+    def layer1(self, parameters: torch.Tensor, nodes: np.ndarray | None, out: torch.Tensor) -> None:
+        """(ÂS)·E."""
         _, merged, _, _ = self._as(out.numpy().dtype)
         nodes = np.arange(self.graph.n_nodes) if nodes is None else nodes
         kernel.product_at(*merged, nodes, parameters.numpy(), out.numpy(), places=nodes)
 
-    def gradient(self, above, slot, rows, own) -> torch.Tensor:
+    def gradient(self, above: torch.Tensor, slot: np.ndarray, rows: np.ndarray, own: torch.Tensor) -> torch.Tensor:
+        """(ÂS)ᵀ·above + Sᵀ·own: [K, d]."""
         shares, _, transposed, chunks = self._as(above.numpy().dtype)
         result = above.new_empty((self.shares.shape[1], above.shape[1]))
         kernel.product(*transposed, chunks, above.numpy(), result.numpy())

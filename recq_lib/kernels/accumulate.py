@@ -1,7 +1,8 @@
 """`row += Σ_e values[e] · x[indices[e]]`, the inner loop of every sparse product, with the sums held in vector registers.
 
-Written as plain loops, numba stores the output row to memory every few neighbours. Here a block of 64 float32 columns (eight 256-bit
-registers; fewer at the end of a row) stays in registers over all neighbours, and the rows of `x` that come next are asked for early.
+Written as plain loops, numba stores the output row to memory every few neighbours. Here a block of 64 float32 columns
+(eight 256-bit registers; fewer at the end of a row) stays in registers over all neighbours, and the rows of `x` that
+come next are asked for early.
 """
 
 from __future__ import annotations

@@ -14,11 +14,15 @@ from recq_lib.kernels.propagation import Both
 _ROWS_AHEAD = 2  # rows whose entries are asked for ahead of their use
 _FLAGS = {"reassoc", "contract", "nsz"}
 
+Csr = tuple[np.ndarray, np.ndarray, np.ndarray]  # indptr, indices, values
+
 
 @Both
-def _pool(indices, values, indptr, taken, below, shares, rows, parameters, scale, start, out):
+def _pool(far, taken, shares, below, rows, parameters, start, out):
+    indptr, indices, values = far
     near_indptr, near_indices, near_values = taken
     share_indptr, share_indices, share_values = shares
+    scale = out.dtype.type(1 / 3)
     for r in prange(rows.shape[0]):
         i, row = rows[r], start[r]
         later = rows[min(r + _ROWS_AHEAD, rows.shape[0] - 1)]
@@ -33,18 +37,20 @@ def _pool(indices, values, indptr, taken, below, shares, rows, parameters, scale
             total[k] *= scale
 
 
-def pool(taken, below, far, shares, rows, parameters, start, out) -> None:
+def pool(
+    taken: Csr, below: np.ndarray, far: Csr, shares: Csr, rows: np.ndarray, parameters: np.ndarray, start: np.ndarray, out: np.ndarray
+) -> None:
     """Of two layers: layer 0 at `rows` into `start` [R, d], the mean of layers 0, 1 and 2 into `out` [R, d].
 
-    `shares` [n, K] make layer 0 of `parameters`; `far` [n, K] and `taken` [R, H] make the sum of layers 1 and 2, of `parameters` and of
-    the kept rows `below` [H, d] of layer 1 (`recq_lib.training.expansion`).
+    `shares` [n, K] make layer 0 of `parameters`; `far` [n, K] and `taken` [R, H] make the sum of layers 1 and 2, of
+    `parameters` and of the kept rows `below` [H, d] of layer 1 (`recq_lib.training.layer_expansion`).
     """
     entries = _entries(far, rows) + taken[1].size
-    _pool(far[1], far[2], far[0], taken, below, shares, rows, parameters, out.dtype.type(1 / 3), start, out, entries=entries)
+    _pool(far, taken, shares, below, rows, parameters, start, out, entries=entries)
 
 
 @compiled(fastmath=_FLAGS)
-def loss(z, users, positives, negatives, gradient) -> float:
+def loss(z: np.ndarray, users: np.ndarray, positives: np.ndarray, negatives: np.ndarray, gradient: np.ndarray) -> float:
     """Sum over triples of softplus(y⁻ - y⁺), and the gradient of their mean with respect to `z` [R, d]; users … are places in `z`."""
     gradient[:] = 0
     n, d, total = users.shape[0], z.shape[1], 0.0
@@ -67,7 +73,9 @@ def loss(z, users, positives, negatives, gradient) -> float:
 
 
 @compiled(fastmath=_FLAGS)
-def add_l2(start, users, positives, negatives, factor, gradient) -> float:
+def add_l2(
+    start: np.ndarray, users: np.ndarray, positives: np.ndarray, negatives: np.ndarray, factor: float, gradient: np.ndarray
+) -> float:
     """½·Σ‖e‖² over the layer-0 rows `start` [R, d] of all triples, repeats counted; adds `factor` times its gradient."""
     total = 0.0
     for ends in (users, positives, negatives):
@@ -81,10 +89,12 @@ def add_l2(start, users, positives, negatives, factor, gradient) -> float:
 
 
 @Both
-def _backward(indices, values, indptr, met, kept, shares, rows, upper, own, width, out):
+def _backward(far, met, kept, shares, rows, gradients, width, out):
+    indptr, indices, values = far
     met_indptr, met_indices, met_values = met
     kept_indptr, kept_indices, kept_values = kept
     share_indptr, share_indices, share_values = shares
+    upper, own = gradients
     for b in prange(out.shape[1] // width):
         start, stop = b * width, (b + 1) * width
         above = np.empty(out.shape[1], out.dtype)
@@ -104,19 +114,28 @@ def _backward(indices, values, indptr, met, kept, shares, rows, upper, own, widt
             spread_columns(own[r], share_indices, share_values, share_indptr[i], share_indptr[i + 1], out, start, stop)
 
 
-def backward(met, kept, far, shares, rows, upper, own, out, threads: int = 1) -> None:
+def backward(
+    met: Csr,
+    kept: Csr,
+    far: Csr,
+    shares: Csr,
+    rows: np.ndarray,
+    gradients: tuple[np.ndarray, np.ndarray],
+    out: np.ndarray,
+    threads: int = 1,
+) -> None:
     """The gradient with respect to the parameters [K, d].
 
-    `upper` [R, d] is that of layers 1 and 2 at the batch's rows, `own` that of layer 0. `far` hands it straight to the parameters. At a
-    kept node of layer 1 it is what `met` [H, R] brings from the batch, made row by row and handed on at once. Threads share the columns:
-    one order of sums.
+    `gradients` are those of layers 1 and 2 at the batch's rows [R, d], and of layer 0 [R, d]. `far` hands the first
+    straight to the parameters. At a kept node of layer 1 it is what `met` [H, R] brings from the batch, made row by row
+    and handed on at once. Threads share the columns: one order of sums.
     """
     d, lanes = out.shape[1], REGISTER_BYTES // out.itemsize
     width = d
     while threads > d // width and width % (2 * lanes) == 0:
         width //= 2
     entries = _entries(far, rows) + met[1].size + kept[1].size
-    _backward(far[1], far[2], far[0], met, kept, shares, rows, upper, own, width, out, entries=entries)
+    _backward(far, met, kept, shares, rows, gradients, width, out, entries=entries)
 
 
 def _entries(matrix, rows) -> int:

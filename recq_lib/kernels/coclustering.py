@@ -2,32 +2,56 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from recq_lib.kernels.compiled import compiled
 
 
+class Scratch(NamedTuple):
+    """Sums and lists per cluster, zero between calls where sums are kept."""
+
+    counts: np.ndarray  # [column clusters] float64, zero
+    scores: np.ndarray  # [row clusters] float64, zero
+    mass: np.ndarray  # [row clusters] float64, zero
+    columns: np.ndarray  # [column clusters] int64
+    found: np.ndarray  # [row clusters] int64
+
+    @classmethod
+    def of(cls, n_row_clusters: int, n_column_clusters: int) -> Scratch:
+        """All of it, as a first call needs it."""
+        rows, columns = n_row_clusters, n_column_clusters
+        return cls(np.zeros(columns), np.zeros(rows), np.zeros(rows), np.empty(columns, np.int64), np.empty(rows, np.int64))
+
+
 @compiled()
-def reassign(indptr, indices, column_labels, joint_indptr, joint_rows, log_ratio, labels, counts, scores, mass, columns, found):
+def reassign(
+    matrix: tuple[np.ndarray, np.ndarray], column_labels: np.ndarray, joint: tuple[np.ndarray, np.ndarray, np.ndarray],
+    labels: np.ndarray, scratch: Scratch,
+) -> None:  # fmt: skip
     """Every row of a matrix takes the row cluster nearest to it in Kullback-Leibler divergence; labels change in place.
 
     A row x with n_xl interactions in column cluster l goes to the cluster k with the largest
 
         Σ_l n_xl·log[p(k, l) / (p(k)·p(l))]
 
-    which is the smallest D(p(y|x) || q(y|k)) (Dhillon et al., KDD 2003). Where k and l share no interaction the divergence is
-    infinite, so only clusters that share some with every l of the row are candidates; the present one always is. Of equal clusters
-    the present one wins, then the lower number.
+    which is the smallest D(p(y|x) || q(y|k)) (Dhillon et al., KDD 2003). Where k and l share no interaction the
+    divergence is infinite, so only clusters that share some with every l of the row are candidates; the present one
+    always is. Of equal clusters the present one wins, then the lower number.
 
     Parameters
     ----------
-    indptr, indices : CSR of the matrix, rows are what moves
+    matrix : (indptr, indices), CSR; rows are what moves
     column_labels : cluster of every column
-    joint_indptr, joint_rows, log_ratio : CSC of the row clusters × column clusters that share interactions
-    labels : [n] int64, changed in place; `joint_*` describe the state before
-    counts [column clusters], scores, mass [row clusters] : float64, zero between calls
-    columns [column clusters], found [row clusters] : int64, scratch
+    joint : (indptr, rows, log ratios), CSC of the row clusters × column clusters that share interactions, before the
+        move
+    labels : [n] int64, changed in place
+    scratch : `Scratch`
     """
+    indptr, indices = matrix
+    joint_indptr, joint_rows, log_ratio = joint
+    counts, scores, mass, columns, found = scratch
     for row in range(labels.shape[0]):
         degree = indptr[row + 1] - indptr[row]
         if degree == 0:

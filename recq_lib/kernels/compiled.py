@@ -1,8 +1,8 @@
 """`compiled`: numba's `njit`, its machine code kept on disk under the contents of all kernels.
 
-Numba's own cache knows a function by the file that it stands in. A kernel that takes in helpers from another file (`inline="always"`)
-would run its old code when only that file changes, as `git pull` may do. Here a change in any of them compiles all of them anew; folders
-of earlier contents may be deleted at any time.
+Numba's own cache knows a function by the file that it stands in. A kernel that takes in helpers from another file
+(`inline="always"`) would run its old code when only that file changes, as `git pull` may do. Here a change in any of
+them compiles all of them anew; folders of earlier contents may be deleted at any time.
 """
 
 from __future__ import annotations

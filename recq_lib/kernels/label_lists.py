@@ -1,9 +1,12 @@
 """Label propagation beyond one label and plain counts: EBMD's density score, and the lists of weighted labels of BiMLPA.
 
-Graphs are CSR arrays; `two_way.both_ways` gives that of EBMD. Everything runs on one core, one node after the other.
+Graphs are CSR arrays (indptr, indices); `two_way.both_ways` gives that of EBMD. Everything runs on one core, one node
+after the other.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
@@ -11,25 +14,44 @@ from numba import njit
 from recq_lib.kernels.compiled import compiled
 
 
+class Densities(NamedTuple):
+    """What `density_sweep` changes, and its scratch."""
+
+    labels: np.ndarray  # [n] uint32
+    volumes: np.ndarray  # [2, n] float64, degrees of users and of items per label
+    inside: np.ndarray  # [n] float64, e_l
+    tally: np.ndarray  # [n] float64, zero between calls
+    candidates: np.ndarray  # [largest degree, at least 1] uint32, scratch
+
+    @classmethod
+    def of(cls, degree: np.ndarray) -> Densities:
+        """One label per node; both volumes of a label are the `degree` [n] of its node, as in BACO's solver."""
+        n = degree.size
+        candidates = np.empty(int(degree.max(initial=1)), np.uint32)
+        return cls(np.arange(n, dtype=np.uint32), np.stack([degree, degree]), np.zeros(n), np.zeros(n), candidates)
+
+
 @compiled()
-def density_sweep(order, indptr, indices, n_users, resolution, degree, labels, volumes, inside, tally, candidates):
+def density_sweep(
+    order: np.ndarray, graph: tuple[np.ndarray, np.ndarray], n_users: int, resolution: float, degree: np.ndarray, state: Densities
+) -> int:
     """One sweep of EBMD: each node of `order` takes the best label among its neighbours'; returns how many changed.
 
         s(l) = g·acc - r·g²·d_x·vol/S,   g = (e_l + acc) / ((vol_U + [x∈U])·(vol_V + [x∈V])) - S/(n_U·n_V)
 
-    acc: neighbours of x with label l; vol: the volume of l opposite to x; e_l: a running count of interactions inside l;
-    S: sum of all degrees. Of equal scores the label that first appears last in the row wins, as in BACO's solver.
+    acc: neighbours of x with label l; vol: the volume of l opposite to x; e_l: a running count of interactions inside
+    l; S: sum of all degrees. Of equal scores the label that first appears last in the row wins, as in BACO's solver.
 
     Parameters
     ----------
+    order : [m] nodes
     degree : [n] float64
-    labels : [n] uint32, changed in place
-    volumes : [2, n] float64, degrees of users and of items per label, changed in place
-    inside : [n] float64, e_l, changed in place
-    tally : [n] float64, zero between calls; candidates : [largest degree, at least 1] uint32, scratch
+    state : `Densities`, changed in place
 
     Source: official BACO code (its re-implementation of EBMD).
     """
+    indptr, indices = graph
+    labels, volumes, inside, tally, candidates = state
     n = labels.shape[0]
     total = degree.sum()
     background = total / n_users / (n - n_users)
@@ -66,12 +88,44 @@ def density_sweep(order, indptr, indices, n_users, resolution, degree, labels, v
     return moved
 
 
-@compiled()
-def heaviest(starts, sizes, labels, weights, degree, most, out_sizes, out_labels, out_weights):
-    """What nodes pass on in BiMLPA: their `most` heaviest labels, weights over √degree; of equal weights the lower label.
+class Lists(NamedTuple):
+    """Labels that nodes hold in BiMLPA: node x has `sizes[x]` of them from `starts[x]` on, in rising order."""
 
-    Node x holds `sizes[x]` labels from `starts[x]` on; `out_*` are [n], [n, most], [n, most].
+    starts: np.ndarray  # [n] int64
+    sizes: np.ndarray  # [n] int64
+    labels: np.ndarray  # int64
+    weights: np.ndarray  # float64
+
+    @classmethod
+    def of(cls, degree: np.ndarray, most: int) -> Lists:
+        """Empty lists, with room for as many labels as neighbours can pass on: `most` times `degree` [n]."""
+        room = np.maximum(degree * most, 1)
+        starts, sizes = np.cumsum(room) - room, np.zeros(degree.size, np.int64)
+        return cls(starts, sizes, np.empty(room.sum(), np.int64), np.empty(room.sum()))
+
+
+class Passed(NamedTuple):
+    """Labels that nodes pass on, heaviest first."""
+
+    sizes: np.ndarray  # [n] int64
+    labels: np.ndarray  # [n, most] int64
+    weights: np.ndarray  # [n, most] float64
+
+    @classmethod
+    def of(cls, n: int, most: int) -> Passed:
+        """With room for `most` labels of each of `n` nodes."""
+        return cls(np.zeros(n, np.int64), np.empty((n, most), np.int64), np.empty((n, most)))
+
+
+@compiled()
+def heaviest(held: Lists, degree: np.ndarray, passed: Passed) -> None:
+    """What nodes pass on: the heaviest labels of `held` (`Lists`), as many as `passed` (`Passed`) has room for; of equal weights the lower.
+
+    Their weights are divided by √degree.
     """
+    starts, sizes, labels, weights = held
+    out_sizes, out_labels, out_weights = passed
+    most = out_labels.shape[1]
     for node in range(sizes.shape[0]):
         begin, kept = starts[node], 0
         scale = np.sqrt(degree[node])
@@ -108,20 +162,24 @@ def _sort(values, size):
 
 
 @compiled()
-def receive(indptr, indices, passed_sizes, passed_labels, passed_weights, theta, draws, starts, sizes, labels, weights, tally, seen):
+def receive(
+    graph: tuple[np.ndarray, np.ndarray], passed: Passed, theta: float, draws: np.ndarray, held: Lists, tally: np.ndarray, seen: np.ndarray
+) -> bool:
     """Every row of one side takes over the labels of its neighbours, summed; returns whether all label sets stayed as they were.
 
-    Labels below `theta` times the heaviest are dropped and the rest is scaled to sum 1, in rising order of labels. With `draws`
-    [n] (uniform in [0, 1)) not empty, one of the heaviest labels is drawn instead.
+    Labels below `theta` times the heaviest are dropped and the rest is scaled to sum 1, in rising order of labels. With
+    `draws` [n] (uniform in [0, 1)) not empty, one of the heaviest labels is drawn instead.
 
     Parameters
     ----------
-    indptr [n+1], indices : rows are receivers, columns those who pass labels on
-    passed_sizes [m], passed_labels, passed_weights [m, most] : of `heaviest`
-    starts [n] : where the labels of a row begin; there must be room for `most` times its degree
-    sizes [n], labels, weights : changed in place
+    graph : (indptr [n+1], indices), rows are receivers, columns those who pass labels on
+    passed : of `heaviest`
+    held : `Lists` of the receivers, changed in place
     tally : [number of labels] float64, zero between calls; seen : [longest list] int64, scratch
     """
+    indptr, indices = graph
+    passed_sizes, passed_labels, passed_weights = passed
+    starts, sizes, labels, weights = held
     stable = True
     for node in range(sizes.shape[0]):
         found, highest = 0, 0.0

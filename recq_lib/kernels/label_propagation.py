@@ -1,14 +1,17 @@
 """Label propagation on a user-item graph, one node after the other: the solver of BACO on one core.
 
-Almost all time goes into waiting for memory: labels and volumes of a node's neighbours lie anywhere. Hence one CSR for both
-sides, so that the side of a node costs no branch; a tally next to the volume that is read with it, so that a label costs one
-cache line; an append without a branch; and the lines of coming nodes asked for ahead of their use. None of it changes a result.
+Almost all time goes into waiting for memory: labels and volumes of a node's neighbours lie anywhere. Hence one CSR for
+both sides, so that the side of a node costs no branch; a tally next to the volume that is read with it, so that a label
+costs one cache line; an append without a branch; and the lines of coming nodes asked for ahead of their use. None of it
+changes a result.
 
-`table` [2, n, 2], float64: `table[0, l]` is what users see of label l (tally, item volume), `table[1, l]` what items see
-(tally, user volume). Tallies are zero between calls. Ids are unsigned (`two_way.unsigned`).
+Ids are unsigned (`two_way.unsigned`). Argument groups are tuples: `graph` is that of `two_way.both_ways`, the rest is
+`State`.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
@@ -21,6 +24,20 @@ _LABEL_AHEAD = 4  # nodes by which the table entries of a row's labels are asked
 _MOST_ASKED = 64  # entries of a row asked for; the processor overlaps the reads of a longer row by itself
 _LOWEST = np.float32(-np.inf)
 _word = np.uintp
+
+
+class State(NamedTuple):
+    """What sweeps change, and their scratch."""
+
+    labels: np.ndarray  # [n] uint32 below n
+    table: np.ndarray  # [2, n, 2] float64, C-contiguous: table[0, l] is what users see of label l (tally, item volume), table[1, l] what
+    # items see (tally, user volume); tallies are zero between calls
+    candidates: np.ndarray  # [largest degree, at least 1] uint32, scratch
+
+    @classmethod
+    def of(cls, labels: np.ndarray, table: np.ndarray, indptr: np.ndarray) -> State:
+        """With room for the candidates of the longest row of `indptr` [n+1]."""
+        return cls(labels, table, np.empty(int(np.diff(indptr).max(initial=1)), np.uint32))
 
 
 @njit(inline="always")
@@ -59,25 +76,28 @@ def _take_score(label, cost, seen):
 
 
 @compiled()
-def sweep(order, indptr, indices, n_users, gamma, weights, labels, table, candidates):
+def sweep(
+    order: np.ndarray, graph: tuple[np.ndarray, np.ndarray], n_users: int, gamma: float, weights: np.ndarray, state: State
+) -> None:
     """One sweep of BACO's solver: each node of `order` in turn takes the best label among those of its neighbours.
 
         user x:  s(l) = |N(x) ∩ l| - γ·w_x·W_V(l)        item x:  s(l) = |N(x) ∩ l| - γ·w_x·W_U(l)
 
-    Scores are compared in float32; of equal ones the label that first appears last in the row wins. The node moves even if its
-    own label is better (its own label is a candidate only if a neighbour has it); a node without neighbours stays.
+    Scores are compared in float32; of equal ones the label that first appears last in the row wins. The node moves even
+    if its own label is better (its own label is a candidate only if a neighbour has it); a node without neighbours
+    stays.
 
     Parameters
     ----------
     order : [m] uint32, nodes; items are n_users, n_users + 1, …
-    indptr [n+1], indices [2E] : of `two_way.both_ways`, unsigned
+    graph : (indptr [n+1], indices [2E]) of `two_way.both_ways`, unsigned
     weights : [n] float64
-    labels : [n] uint32 below n, changed in place
-    table : [2, n, 2] float64, C-contiguous, volumes changed in place
-    candidates : [largest degree, at least 1] uint32, scratch
+    state : `State`; labels and volumes change in place
 
     Source: official BACO code (its ties follow a C++ hash set; this rule reproduces its counts to 0.3 %).
     """
+    indptr, indices = graph
+    labels, table, candidates = state
     size, flat = order.shape[0], table.reshape(-1)
     for t in range(size):
         far = order[min(t + 2 * _ROW_AHEAD, size - 1)]
@@ -109,12 +129,22 @@ def sweep(order, indptr, indices, n_users, gamma, weights, labels, table, candid
 
 
 @compiled()
-def second_labels(indptr, indices, n_users, gamma, weights, labels, table, candidates, taken, second):
+def second_labels(
+    graph: tuple[np.ndarray, np.ndarray],
+    n_users: int,
+    gamma: float,
+    weights: np.ndarray,
+    state: State,
+    taken: np.ndarray,
+    second: np.ndarray,
+) -> None:
     """For every user the best label but its own among those of its neighbours that some user has; -1 where there is none.
 
     Arguments, scores and ties as in `sweep`. `taken` [n] bool: labels of users; `second` [n_users] int32: the result.
     Source: official BACO code ("secondary user clusters"): no threshold, and volumes stay as they are.
     """
+    indptr, indices = graph
+    labels, table, candidates = state
     flat, seen = table.reshape(-1), table[0]
     for user in range(n_users):
         _ask_for_entries(min(user + _LABEL_AHEAD, n_users - 1), False, indptr, indices, labels, flat)
@@ -129,8 +159,9 @@ def second_labels(indptr, indices, n_users, gamma, weights, labels, table, candi
 
 
 @compiled()
-def objective(indptr, indices, n_users, gamma, weights, labels):
-    """Σ_k [e(U_k, V_k) - γ·W_U(k)·W_V(k)] in float64; arguments as in `sweep`."""
+def objective(graph: tuple[np.ndarray, np.ndarray], n_users: int, gamma: float, weights: np.ndarray, labels: np.ndarray) -> float:
+    """Σ_k [e(U_k, V_k) - γ·W_U(k)·W_V(k)] in float64; arguments as in `sweep`, `labels` as in `State`."""
+    indptr, indices = graph
     n = labels.shape[0]
     users, items = np.zeros(n), np.zeros(n)
     inside = 0

@@ -1,4 +1,5 @@
-"""Kernels behind `parts.pair_scores`: inner products of chosen pairs of rows, and the order that makes their gradient one product."""
+"""The compiled half of `recq_lib.parts.pair_scores`, which has the function for models: inner products of pairs of rows, and the order of
+pairs that makes their gradient one product."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ _FLAGS = {"reassoc", "contract", "nsz"}
 
 
 @compiled(parallel=True, fastmath=_FLAGS)
-def dots(z, left, right, out):
+def dots(z: np.ndarray, left: np.ndarray, right: np.ndarray, out: np.ndarray) -> None:
     """`out[k] = <z[left[k]], z[right[k]]>`."""
     for k in prange(left.shape[0]):
         a, b = z[left[k]], z[right[k]]

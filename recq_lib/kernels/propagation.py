@@ -1,9 +1,9 @@
 """Sparse-times-dense products with a bipartite adjacency, for the CPU.
 
-Two products cover training: all rows (a middle layer, or a backward step, which also adds the gradient that enters at that
-layer) and some rows (the last forward layers: only what the batch reads). A backward pass starts from a matrix that is zero
-outside the batch; `take` lays out the edges that meet it, at the cost of those edges alone. Each output row is summed by
-one thread in a fixed order, so results do not depend on the number of threads.
+Two products cover training: all rows (a middle layer, or a backward step, which also adds the gradient that enters at
+that layer) and some rows (the last forward layers: only what the batch reads). A backward pass starts from a matrix
+that is zero outside the batch; `take` lays out the edges that meet it, at the cost of those edges alone. Each output
+row is summed by one thread in a fixed order, so results do not depend on the number of threads.
 
 Why not `torch.sparse.mm`: it cannot restrict rows, it transposes in backward, and it allocates.
 """
@@ -32,16 +32,16 @@ class Both:
         self.parallel, self.serial = compiled(parallel=True)(function), compiled()(single)
         self.__doc__ = function.__doc__
 
-    def __call__(self, indices, *arguments, entries: int | None = None) -> None:
-        """`entries`: how many of `indices` are read, where not all are."""
+    def __call__(self, *arguments, entries: int) -> None:
+        """`entries`: how many entries of sparse matrices are read; the last argument is the output."""
         out = arguments[-1]
-        entries = indices.size if entries is None else entries
         small = entries * (out.shape[1] if out.ndim == 2 else 1) < _SERIAL_WORK
-        (self.serial if small else self.parallel)(indices, *arguments)
+        (self.serial if small else self.parallel)(*arguments)
 
 
 @Both
-def _product(indices, values, begins, ends, chunks, slot, extra, blocks, out):
+def _product(csr, chunks, slot, extra, blocks, out):
+    indptr, indices, values = csr
     n_chunks, width = chunks.shape[0] - 1, blocks.shape[2]
     for task in prange(n_chunks * blocks.shape[0]):
         b, c = task // n_chunks, task % n_chunks
@@ -52,22 +52,25 @@ def _product(indices, values, begins, ends, chunks, slot, extra, blocks, out):
                 row[:] = extra[slot[i], b * width : (b + 1) * width]
             else:
                 row[:] = 0
-            add_neighbours(x, indices, values, begins[i], ends[i], row)
+            add_neighbours(x, indices, values, indptr[i], indptr[i + 1], row)
 
 
 @Both
-def _product_at(indices, values, begins, ends, rows, places, add, blocks, out):
+def _product_at(csr, rows, places, add, blocks, out):
+    indptr, indices, values = csr
     n_rows, width = rows.shape[0], blocks.shape[2]
     for task in prange(n_rows * blocks.shape[0]):
         b, r = task // n_rows, task % n_rows
         x, row, i = blocks[b], out[places[r], b * width : (b + 1) * width], rows[r]
         if not add:
             row[:] = 0
-        add_neighbours(x, indices, values, begins[i], ends[i], row)
+        add_neighbours(x, indices, values, indptr[i], indptr[i + 1], row)
 
 
 @compiled()
-def _take(indptr, indices, values, rows, taken_indptr, taken_indices, taken_values, out_indptr):
+def _take(csr, rows, taken, out_indptr):
+    indptr, indices, values = csr
+    taken_indptr, taken_indices, taken_values = taken
     out_indptr[:] = 0
     p = taken_indptr[0] = 0
     for r in range(rows.shape[0]):
@@ -89,36 +92,49 @@ def _transpose(indptr, indices, values, place, out_indices, out_values):
             place[indices[e]] = p + 1
 
 
-def product(indptr, indices, values, chunks, x, out, slot=_NO_SLOT, extra=None) -> None:
+def product(
+    indptr: np.ndarray, indices: np.ndarray, values: np.ndarray, chunks: np.ndarray, x: np.ndarray, out: np.ndarray,
+    slot: np.ndarray = _NO_SLOT, extra: np.ndarray | None = None,
+) -> None:  # fmt: skip
     """`out[i] = Σ_j values[i, j] · x[j]`, plus `extra[slot[i]]` where `slot[i] >= 0`, for every row i.
 
-    `chunks` holds row borders of about equal work.
+    Parameters
+    ----------
+    indptr [n+1], indices, values : CSR
+    chunks : row borders of about equal work (`balanced_chunks`)
+    x [m, d], out [n, d], extra [R, d] : values, x, out and extra share one float type
+    slot [n] : int32
     """
     extra = _NO_EXTRA[x.dtype.type] if extra is None else extra
     blocks = _blocks(x, indices.size / max(indptr.size - 1, 1))
-    _product(indices, values, indptr[:-1], indptr[1:], chunks, slot, extra, blocks, out)
+    _product((indptr, indices, values), chunks, slot, extra, blocks, out, entries=indices.size)
 
 
-def product_at(indptr, indices, values, rows, x, out, places=None, add=False) -> None:
+def product_at(
+    indptr: np.ndarray, indices: np.ndarray, values: np.ndarray, rows: np.ndarray, x: np.ndarray, out: np.ndarray,
+    places: np.ndarray | None = None, add: bool = False,
+) -> None:  # fmt: skip
     """`out[places[r]] = Σ_j values[rows[r], j] · x[j]`: only the rows that are asked for, at `places` (default: one after the other).
 
-    With `add` the sums are added to what is there.
+    With `add` the sums are added to what is there. Arguments as in `product`.
     """
     places = np.arange(rows.size) if places is None else places
     blocks = _blocks(x, indices.size / max(indptr.size - 1, 1))
-    _product_at(indices, values, indptr[:-1], indptr[1:], rows, places, add, blocks, out)
+    _product_at((indptr, indices, values), rows, places, add, blocks, out, entries=indices.size)
 
 
-def take(indptr, indices, values, rows, n_columns: int) -> tuple[tuple, tuple]:
+def take(
+    indptr: np.ndarray, indices: np.ndarray, values: np.ndarray, rows: np.ndarray, n_columns: int
+) -> tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:
     """The rows that are asked for, one after the other, and their transpose, both as CSR (indptr, indices, values).
 
-    The first has `n_columns` columns and lies in one piece, so that its product knows early what it will read; the second has a column
-    for each of `rows`, in ascending order.
+    The first has `n_columns` columns and lies in one piece, so that its product knows early what it will read; the
+    second has a column for each of `rows`, in ascending order.
     """
     size, integer = int((indptr[rows + 1] - indptr[rows]).sum()), indptr.dtype
     taken = np.empty(rows.size + 1, integer), np.empty(size, np.int32), np.empty(size, values.dtype)
     turned = np.empty(n_columns + 1, integer), np.empty(size, np.int32), np.empty(size, values.dtype)
-    _take(indptr, indices, values, rows, *taken, turned[0])
+    _take((indptr, indices, values), rows, taken, turned[0])
     _transpose(*taken, turned[0][:-1].copy(), *turned[1:])
     return taken, turned
 

@@ -42,14 +42,14 @@ def _unobserved(rank, begin, end, items):
 
 
 @compiled(parallel=True)
-def draw_users(key, active, out):
+def draw_users(key: np.uint64, active: np.ndarray, out: np.ndarray) -> None:
     """A uniform entry of `active` per position."""
     for t in prange(out.shape[0]):
         out[t] = active[_uniform(key, t, active.shape[0])]
 
 
 @compiled(parallel=True)
-def draw_positives(key, users, indptr, items, out):
+def draw_positives(key: np.uint64, users: np.ndarray, indptr: np.ndarray, items: np.ndarray, out: np.ndarray) -> None:
     """A uniform training item of each user."""
     for t in prange(users.shape[0]):
         begin = indptr[users[t]]
@@ -57,7 +57,9 @@ def draw_positives(key, users, indptr, items, out):
 
 
 @compiled(parallel=True)
-def draw_unobserved(key, users, indptr, items, n_items, out):
+def draw_unobserved(
+    key: np.uint64, users: np.ndarray, indptr: np.ndarray, items: np.ndarray, n_items: int, out: np.ndarray
+) -> None:
     """A uniform item outside each user's training items."""
     for t in prange(users.shape[0]):
         begin, end = np.int64(indptr[users[t]]), np.int64(indptr[users[t] + 1])
@@ -65,7 +67,7 @@ def draw_unobserved(key, users, indptr, items, n_items, out):
 
 
 @compiled(parallel=True)
-def draw_uniform(key, n_items, out):
+def draw_uniform(key: np.uint64, n_items: int, out: np.ndarray) -> None:
     """A uniform item per position."""
     for t in prange(out.shape[0]):
         out[t] = _uniform(key, t, n_items)

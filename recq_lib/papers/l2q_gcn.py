@@ -4,9 +4,10 @@
     z_x^(l) = w_l · α_x^(l) · sign(v_x^(l)),   α_x^(l) = ‖v_x^(l)‖₁/d,   w_l = (l+1)/(L+1)
     y_ui = Σ_l <z_u^(l), z_i^(l)>
 
-Quantization reads out every layer; a quantized vector is never propagated. No code of this paper is public: the formulas are those of
-its authors' next system (official BiGeaR code). `-anl` is known by two words of the abstract, "quantization approximation" and
-"annealing training strategy", and our reconstruction covers both readings; wherever it is shown it is labelled "ours".
+Quantization reads out every layer; a quantized vector is never propagated. No code of this paper is public: the
+formulas are those of its authors' next system (official BiGeaR code). `-anl` is known by two words of the abstract,
+"quantization approximation" and "annealing training strategy", and our reconstruction covers both readings; wherever it
+is shown it is labelled "ours".
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from recq_lib.parts.estimators import ESTIMATORS
 from recq_lib.parts.method import Method
 from recq_lib.parts.model import Recommender
 from recq_lib.parts.protocols import Readout
-from recq_lib.parts.readouts import layer_weights
+from recq_lib.parts.readouts import layer_weights, side_by_side
 
 LAYERS = ("all", "last", "mean")
 SCALERS = ("alpha", "constant")
@@ -42,10 +43,11 @@ class LayerwiseSign(Readout):
     Parameters
     ----------
     estimator : name in `estimators.ESTIMATORS`; stands in for the derivative of sign
-    scaler : "alpha" (‖v‖₁/d per node and segment, the least-squares optimum of ‖v - α·sign(v)‖², stored as float32), or "constant"
-        (√(10/d) for all, nothing stored; CIGAR's official code scales its scores by 10/d)
+    scaler : "alpha" (‖v‖₁/d per node and segment, the least-squares optimum of ‖v - α·sign(v)‖², stored as float32), or
+        "constant" (√(10/d) for all, nothing stored; CIGAR's official code scales its scores by 10/d)
     weighted : use w_l; without it every segment counts the same
-    layers : "all" (the paper), or one segment for the ablations: the "last" layer, or the "mean" of the layers (LightGCN's vector)
+    layers : "all" (the paper), or one segment for the ablations: the "last" layer, or the "mean" of the layers
+        (LightGCN's vector)
     constants : keyword arguments of the estimator
 
     In the gradient α is a constant and, as in the official code, not a factor: dL/dv = dL/dz · w_l · slope(v).
@@ -67,7 +69,7 @@ class LayerwiseSign(Readout):
 
     def forward(self, layers: torch.Tensor, rows: torch.Tensor | None = None) -> torch.Tensor:
         segments = self.segments(layers)
-        return _side_by_side(self.quantize(segments, self.weights(segments)[:, None, None]))
+        return side_by_side(self.quantize(segments, self.weights(segments)[:, None, None]))
 
     def segments(self, layers: torch.Tensor) -> torch.Tensor:
         """[S, R, d]: what is coded."""
@@ -93,8 +95,15 @@ class LayerwiseSign(Readout):
 
     def n_bytes(self, n_nodes: int, dim: int, n_layers: int) -> int:
         """Bytes stored for search: one bit per column, padded to 64, and a float32 scaler per segment where it differs by node."""
-        segments = n_layers + 1 if self.layers == "all" else 1
-        return stored_bytes(n_nodes, dim, n_segments=segments, scaled=self.scaler == "alpha")
+        return stored_bytes(n_nodes, dim, n_segments=self.n_segments(n_layers), scaled=self.scaler == "alpha")
+
+    def width(self, dim: int, n_layers: int) -> int:
+        """S·d"""
+        return dim * self.n_segments(n_layers)
+
+    def n_segments(self, n_layers: int) -> int:
+        """S for layers 0 … `n_layers`."""
+        return n_layers + 1 if self.layers == "all" else 1
 
     def codes(self, layers: torch.Tensor, n_users: int) -> Codes:
         """Layers [L+1, N, d] of all nodes as packed codes; their scores equal the inner products of `forward`'s vectors."""
@@ -114,13 +123,14 @@ class AnnealedSign(LayerwiseSign):
     Parameters
     ----------
     schedule : temperature τ over the run
-    relaxation : "tanh": scale·tanh(v/(τ·α))/tanh(1/τ). Dividing by α makes τ mean the same at every layer, whose vectors shrink with
-        depth; with the last factor and scale α it leads from v itself (τ → ∞) to α·sign(v) (τ → 0), and |v| = α stays where it is.
+    relaxation : "tanh": scale·tanh(v/(τ·α))/tanh(1/τ). Dividing by α makes τ mean the same at every layer, whose
+        vectors shrink with depth; with the last factor and scale α it leads from v itself (τ → ∞) to α·sign(v) (τ → 0),
+        and |v| = α stays where it is.
         "mix": τ·v + (1-τ)·scale·sign(v), so start at 1 and end at 0.
     others : see `LayerwiseSign`; `estimator` is used once the schedule has arrived (and by the hard part of "mix")
 
-    With scaler "alpha", v is approximated by α·sign(v) *and* sign by a sharpening curve: both readings of the abstract at once. "mix" is
-    the first reading alone, "tanh" with the constant scaler the second alone.
+    With scaler "alpha", v is approximated by α·sign(v) *and* sign by a sharpening curve: both readings of the abstract
+    at once. "mix" is the first reading alone, "tanh" with the constant scaler the second alone.
     """
 
     def __init__(self, schedule: Schedule, *, relaxation: str = "tanh", **options) -> None:
@@ -129,9 +139,11 @@ class AnnealedSign(LayerwiseSign):
         self.temperature, self.hard = schedule(0, 1), False
 
     def begin_epoch(self, epoch: int, epochs: int) -> None:
+        """Set τ, and whether the schedule has arrived."""
         self.temperature, self.hard = self.schedule(epoch, epochs), self.schedule.done(epoch, epochs)
 
     def quantize(self, segments: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+        """[S, R, d]: the relaxation at τ in training until the schedule has arrived, hard codes otherwise."""
         if self.hard or not self.training:
             return super().quantize(segments, weights)
         if self.relaxation == "mix":
@@ -163,15 +175,11 @@ class _ScaledSign(torch.autograd.Function):
         return grad * slope, None, None, None
 
 
-def _side_by_side(segments: torch.Tensor) -> torch.Tensor:
-    n_segments, n_rows, dim = segments.shape
-    return segments.transpose(0, 1).reshape(n_rows, n_segments * dim)
-
-
 # ---- entries ----------------------------------------------------------------------------------------------------------------
 
 SIGN_OPTIONS = {"estimator": "identity", "scaler": "alpha", "weighted": True, "layers": "all"}
-# full precision first, then from τ = 4, where the relaxation is nearly linear, to hard codes (chosen in study "annealing", ours)
+# full precision first, then from τ = 4, where the relaxation is nearly linear, to hard codes (chosen in study
+# "annealing", ours)
 _ANNEALED = WARM_OPTIONS | SCHEDULE_OPTIONS | {"warm_start": True, "start": 4.0, "hold": 0.0, "span": 0.7, "relaxation": "tanh"}
 
 

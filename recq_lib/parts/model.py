@@ -14,6 +14,7 @@ from recq_lib.errors import ConfigError
 from recq_lib.graph.adjacency import Graph
 from recq_lib.graph.propagation import CpuPropagation
 from recq_lib.parts import saving
+from recq_lib.parts.mode import evaluating
 from recq_lib.parts.protocols import Auxiliary, Encoder, Part, Readout, Table
 
 
@@ -86,10 +87,8 @@ class Recommender(nn.Module):
     @torch.no_grad()
     def embeddings(self) -> tuple[torch.Tensor, torch.Tensor]:
         """(users [U, D], items [I, D]) as they are stored and searched, in evaluation mode."""
-        was_training = self.training
-        self.eval()
-        z = self(None)
-        self.train(was_training)
+        with evaluating(self):
+            z = self(None)
         return z[: self.n_users], z[self.n_users :]
 
     @torch.no_grad()
@@ -98,12 +97,8 @@ class Recommender(nn.Module):
 
         Raises `ConfigError` where the readout stores floats; `codes.packing.pack` packs any vectors.
         """
-        was_training = self.training
-        self.eval()
-        try:
+        with evaluating(self):
             codes = self.readout.codes(self.layers(), self.n_users)
-        finally:
-            self.train(was_training)
         if codes is None:
             kind = type(self.readout).__name__
             raise ConfigError(f"readout is {kind}, which stores floats and no codes; pack its embeddings with codes.packing.pack")

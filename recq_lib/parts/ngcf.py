@@ -2,15 +2,15 @@
 
     S = P·E^(l),   E^(l+1) = dropout(LeakyReLU(S W1 + b1) + LeakyReLU((E^(l) ⊙ S) W2 + b2)),   layers: E^(0), E^(l)/‖E^(l)‖₂
 
-Formula, LeakyReLU slope 0.2, dropout before the normalisation (the dropped-out E goes on to the next layer), Xavier start of weights and
-biases and the unweighted concatenation follow the official code. P is
+Formula, LeakyReLU slope 0.2, dropout before the normalisation (the dropped-out E goes on to the next layer), Xavier
+start of weights and biases and the unweighted concatenation follow the official code. P is
 
     "symmetric"    D^-1/2 A D^-1/2, no self loops: the matrix of all encoders here, and of MixGCF's NGCF, whose logs are compared with
                    (its code takes one LeakyReLU of the two terms' sum);
     "self_loops"   (D + I)^-1 (A + I): the official code's default, "norm", averages over the neighbours and the node itself.
 
-The paper's own text has D^-1/2 A D^-1/2 with a self connection in the first term only. Node dropout (off by default in the official code)
-and the Xavier start of its table are left out; the start of the table is the table's matter.
+The paper's own text has D^-1/2 A D^-1/2 with a self connection in the first term only. Node dropout (off by default in
+the official code) and the Xavier start of its table are left out; the start of the table is the table's matter.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from torch.nn import functional as F
 from recq_lib.errors import ConfigError, one_of
 from recq_lib.graph.adjacency import Graph
 from recq_lib.graph.propagation import propagate
-from recq_lib.parts.protocols import Encoder, Readout
+from recq_lib.parts.protocols import Encoder
+from recq_lib.parts.readouts import FullPrecision, side_by_side
 
 ADJACENCIES = ("symmetric", "self_loops")
 
@@ -35,11 +36,12 @@ class NGCF(Encoder):
     ----------
     n_layers : L, at least 1
     dim : d, the same for every layer
-    dropout : share of E's elements set to zero while training (the others grow by 1/(1 - dropout)), drawn from torch's random state
+    dropout : share of E's elements set to zero while training (the others grow by 1/(1 - dropout)), drawn from torch's
+        random state
     slope : of LeakyReLU below 0
     adjacency : see above
-    generator : for the start of weights [d, d] and biases [d] per layer and term, uniform within √(6/(fan_in + fan_out)); a bias counts
-        as 1 × d
+    generator : for the start of weights [d, d] and biases [d] per layer and term, uniform within √(6/(fan_in +
+        fan_out)); a bias counts as 1 × d
     """
 
     def __init__(
@@ -98,16 +100,15 @@ class NGCF(Encoder):
         return f"{self.n_layers}, {self.dim}, dropout={self.dropout}, slope={self.slope}, adjacency={self.adjacency}"
 
 
-class SideBySide(Readout):
+class SideBySide(FullPrecision):
     """Readout: the layers concatenated without weights, [R, (L+1)·d] (`readouts.Concat` has the weights of L²Q-GCN's family)."""
 
     def forward(self, layers: torch.Tensor, rows: torch.Tensor | None = None) -> torch.Tensor:
-        n_layers, n_rows, dim = layers.shape
-        return layers.transpose(0, 1).reshape(n_rows, n_layers * dim)
+        return side_by_side(layers)
 
-    def n_bytes(self, n_nodes: int, dim: int, n_layers: int) -> int:
-        """Bytes stored for search: float32 vectors."""
-        return 4 * n_nodes * dim * (n_layers + 1)
+    def width(self, dim: int, n_layers: int) -> int:
+        """(L+1)·d"""
+        return dim * (n_layers + 1)
 
 
 def _at(x: torch.Tensor, rows: torch.Tensor | None) -> torch.Tensor:

@@ -1,8 +1,9 @@
 """`pair_scores`: inner products of chosen pairs of rows, the one operation that every pairwise loss here needs.
 
-Gathering both rows of each pair, as one would write it, copies every row once per pair and adds the copies' gradients up again.
-With y_k = <z[i_k], z[j_k]> the gradient is a sparse product: row i collects g_k·z[j_k], row j collects g_k·z[i_k]. Nothing is copied,
-and a row is summed by one thread in a fixed order, so the result repeats bit for bit.
+Gathering both rows of each pair, as one would write it, copies every row once per pair and adds the copies' gradients
+up again. With y_k = <z[i_k], z[j_k]> the gradient is a sparse product: row i collects g_k·z[j_k], row j collects
+g_k·z[i_k]. Nothing is copied, and a row is summed by one thread in a fixed order, so the result repeats bit for bit.
+The loops are in `recq_lib.kernels.pair_scores`.
 """
 
 from __future__ import annotations

@@ -106,6 +106,10 @@ class Readout(Part):
 
     # ---- hooks
 
+    def width(self, dim: int, n_layers: int) -> int:
+        """D, columns of what `forward` gives for layers 0 … `n_layers` of `dim` columns; d unless a readout says otherwise."""
+        return dim
+
     def pooling(self, n_layers: int) -> list[float] | None:
         """a [L+1] where the readout is Σ_l a_l V^(l); None where it is something else."""
         return None

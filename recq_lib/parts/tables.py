@@ -18,8 +18,8 @@ from recq_lib.sharing.sharing import Sharing
 class FullTable(Table):
     """One trainable row per node, drawn from N(0, std²).
 
-    The papers differ: std 0.1 (LightGCN and L²Q-GCN codes), 1.0 (BACO code). It decides how long the ranking takes to leave
-    its random start, so it is part of the protocol.
+    The papers differ: std 0.1 (LightGCN and L²Q-GCN codes), 1.0 (BACO code). It decides how long the ranking takes to
+    leave its random start, so it is part of the protocol.
     """
 
     def __init__(self, n_nodes: int, dim: int, std: float = 0.1, *, generator: torch.Generator | None = None) -> None:
@@ -40,7 +40,8 @@ class FullTable(Table):
 class SharedTable(Table):
     """Codebook rows shared by users and by items: the table is S·E, S fixed (`Sharing`), E [K, d] trained, drawn from N(0, std²).
 
-    For training by propagation, which needs all nodes at once; `embedding.SharedEmbedding` gives the same vectors for some ids.
+    For training by propagation, which needs all nodes at once; `embedding.SharedEmbedding` gives the same vectors for
+    some ids.
     """
 
     def __init__(self, sharing: Sharing, dim: int, std: float = 1.0, *, generator: torch.Generator | None = None) -> None:
@@ -65,9 +66,11 @@ class SharedTable(Table):
         return FixedProduct.apply(self.weight, *self._matrices)
 
     def sharing_matrix(self) -> sp.csr_matrix:
+        """S of the shared rows."""
         return self.sharing.matrix()
 
     def facts(self) -> dict[str, int]:
+        """Rows of users and of items, and indices beyond one per node."""
         sharing = self.sharing
         return {"user_rows": sharing.n_user_rows, "item_rows": sharing.n_item_rows, "extra_rows": sharing.n_extra}
 

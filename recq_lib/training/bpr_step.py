@@ -1,9 +1,9 @@
 """One training step's loss and gradient in four kernels, for the model that most runs train: two layers, their mean, BPR.
 
-What autograd would do in some thirty operations with as many temporaries is done by hand here: layers 1 and 2 at the batch as sums over
-the parameters and over those rows of layer 1 that many of the batch read (`expansion`), the mean of the layers, the loss with its gradient,
-and the way back, which hands every gradient on to the rows that it came from without storing it. Same mathematics; sums are in another
-order, so losses and gradients agree within rounding.
+What autograd would do in some thirty operations with as many temporaries is done by hand here: layers 1 and 2 at the
+batch as sums over the parameters and over those rows of layer 1 that many of the batch read (`layer_expansion`), the
+mean of the layers, the loss with its gradient, and the way back, which hands every gradient on to the rows that it came
+from without storing it. Same mathematics; sums are in another order, so losses and gradients agree within rounding.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import torch
 from recq_lib.kernels import bpr as kernel
 from recq_lib.kernels import propagation as products
 from recq_lib.parts.model import Recommender
-from recq_lib.training.expansion import Expansion, expand, parts, read_probability
+from recq_lib.training.layer_expansion import Expansion, expand, parts, read_probability
 
 if TYPE_CHECKING:
     from recq_lib.training.trainer import Trainer
@@ -45,6 +45,7 @@ class BprStep:
 
     @classmethod
     def of(cls, trainer: Trainer) -> BprStep:
+        """For the trainer's model and its factor of L2."""
         return cls(trainer.model, trainer.config.l2)
 
     def __call__(self, users: torch.Tensor, positives: torch.Tensor, negatives: torch.Tensor) -> float:
@@ -66,7 +67,7 @@ class BprStep:
         if self.l2:
             own = upper.copy()
             total += self.l2 * kernel.add_l2(start, *places, own.dtype.type(self.l2 / users.numel()), own)
-        kernel.backward(met, plan.kept, plan.far, shares, rows, upper, own, self.gradient.numpy(), numba.get_num_threads())
+        kernel.backward(met, plan.kept, plan.far, shares, rows, (upper, own), self.gradient.numpy(), numba.get_num_threads())
         self.weight.grad = self.gradient
         return total / users.numel()
 

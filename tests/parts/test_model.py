@@ -92,6 +92,31 @@ def test_the_mode_is_kept_when_packing_fails(data):
     assert model.training
 
 
+def test_the_mode_is_kept_when_reading_vectors_out_fails(data):
+    model = build("l2q-gcn", data, TrainConfig(dim=4, n_layers=1))
+    with torch.no_grad():
+        model.table.weight[0, 0] = torch.nan
+    for training in (True, False):
+        model.train(training)
+        with pytest.raises(ConfigError, match="training has diverged"):
+            model.embeddings()
+        assert all(part.training == training for part in model.modules())
+
+
+@pytest.mark.parametrize("readout", ["mean", "concat", "last"])
+def test_a_readout_says_how_wide_its_vectors_are(data, readout):
+    """Of every method: the columns that `embeddings` really has."""
+    config = TrainConfig(dim=8, n_layers=2, readout=readout)
+    teacher, seen = build("lightgcn", data, dataclasses.replace(config, readout="concat")), 0
+    for name in METHODS:
+        options = {"ratio": 0.4} if "ratio" in method(name).options else {"bits": 5} if name == "lsh" else {}
+        model = build(name, data, dataclasses.replace(config, options=options), teacher)
+        if hasattr(model, "readout"):
+            seen += 1
+            assert model.readout.width(8, model.encoder.n_layers) == model.embeddings()[0].shape[1], name
+    assert seen > 20
+
+
 def test_bad_parts_are_refused(data):
     with pytest.raises(ConfigError, match="did you mean 'lightgcn'"):
         build("lightgnc", data)

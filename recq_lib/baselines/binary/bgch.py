@@ -1,8 +1,9 @@
 """BGCH (Chen et al., WWW 2023) and BGCH+ (TKDE 2024), in brief, from their official codes.
 
-Both hash every layer with sign·α after one fixed random linear map (the official code never trains it: it is not registered), use the
-Fourier gradient and give all layers the same weight. BGCH spreads its table before propagation and adds a cross-entropy on layer 0; BGCH+
-drops layer 0 and contrasts two noisy views. "In brief": the L2 term is the common one, on the batch's rows.
+Both hash every layer with sign·α after one fixed random linear map (the official code never trains it: it is not
+registered), use the Fourier gradient and give all layers the same weight. BGCH spreads its table before propagation and
+adds a cross-entropy on layer 0; BGCH+ drops layer 0 and contrasts two noisy views. "In brief": the L2 term is the
+common one, on the batch's rows.
 """
 
 from __future__ import annotations
@@ -37,10 +38,12 @@ class ProjectedSign(LayerwiseSign):
         self.register_buffer("projection", torch.empty(dim, dim).uniform_(-bound, bound, generator=generator))
 
     def segments(self, layers: torch.Tensor) -> torch.Tensor:
+        """V^(l)·W [S, R, d], from layer `skip` on."""
         return layers[self.skip :] @ self.projection
 
-    def n_bytes(self, n_nodes: int, dim: int, n_layers: int) -> int:
-        return super().n_bytes(n_nodes, dim, n_layers - self.skip)
+    def n_segments(self, n_layers: int) -> int:
+        """S, without the layers left out."""
+        return super().n_segments(n_layers) - self.skip
 
     def extra_repr(self) -> str:
         return f"{super().extra_repr()}, skip={self.skip}"
@@ -49,8 +52,8 @@ class ProjectedSign(LayerwiseSign):
 class DispersedLightGCN(Encoder):
     """LightGCN on a dispersed table: E ← E - η·E·v·vᵀ/‖v‖², v the leading right singular direction of E, users and items apart.
 
-    v: two steps of power iteration on EᵀE, averaged over two random starts, outside the gradient. The official code draws the starts anew
-    at test as well; here evaluation has its own fixed draw, so that it repeats.
+    v: two steps of power iteration on EᵀE, averaged over two random starts, outside the gradient. The official code
+    draws the starts anew at test as well; here evaluation has its own fixed draw, so that it repeats.
     """
 
     def __init__(self, n_layers: int, rate: float = 0.1) -> None:
@@ -78,9 +81,9 @@ class DispersedLightGCN(Encoder):
 class NoisyViews(Auxiliary):
     """BGCH+'s contrast: rate · (InfoNCE of two noisy float views + InfoNCE of two noisy hash views), users and items apart.
 
-    A view adds ε·sign(v)⊙(random unit vector) to the layers after the first; temperature 0.2. The views of a node should resemble each
-    other more than those of other nodes of the batch. The official code takes all of them; here `sample` per side are drawn in each
-    step, because the cost grows with the square.
+    A view adds ε·sign(v)⊙(random unit vector) to the layers after the first; temperature 0.2. The views of a node
+    should resemble each other more than those of other nodes of the batch. The official code takes all of them; here
+    `sample` per side are drawn in each step, because the cost grows with the square.
     """
 
     def __init__(self, rate: float = 0.02, epsilon: float = 0.1, temperature: float = 0.2, sample: int = 512) -> None:

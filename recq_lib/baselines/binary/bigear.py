@@ -1,12 +1,14 @@
 """BiGeaR, the evolved L²Q-GCN (Chen et al., KDD 2022; official code): teacher, student started from it, inference distillation.
 
-The teacher is the full-precision model with the same layers and weights w_l. The student starts as a copy of its table, reads out
-1-bit codes at every layer (papers/l2q_gcn.py, Gaussian gradient), and is drawn towards the teacher's rankings:
+The teacher is the full-precision model with the same layers and weights w_l. The student starts as a copy of its table,
+reads out 1-bit codes at every layer (papers/l2q_gcn.py, Gaussian gradient), and is drawn towards the teacher's
+rankings:
 
     L_ID = (1/(L+1)) Σ_l mean_u (1/R) Σ_{k=1..R} ω_k · softplus(-<z_u^(l), z_{S_u^(l)(k)}^(l)>),   ω_k = exp(-0.1·k)
 
-where S_u^(l) are the R items that layer l of the teacher ranks first for user u, training items included. The official code computes the
-whole score matrix of the batch's users; here only the R listed items are scored, which gives the same value.
+where S_u^(l) are the R items that layer l of the teacher ranks first for user u, training items included. The official
+code computes the whole score matrix of the batch's users; here only the R listed items are scored, which gives the same
+value.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Binary-code baselines of L²Q-GCN's papers as readouts, all on the same LightGCN encoder, losses and protocol.
 
-The originals differ in encoder, loss and data; what is compared here is how each turns vectors into codes. Unless said otherwise the
-coded vector is LightGCN's (the mean over layers), one code of d bits per node, without scalers, and the codes are ±√(10/d): CIGAR's
-official code multiplies its scores by 10/d, without which BPR saturates.
+The originals differ in encoder, loss and data; what is compared here is how each turns vectors into codes. Unless said
+otherwise the coded vector is LightGCN's (the mean over layers), one code of d bits per node, without scalers, and the
+codes are ±√(10/d): CIGAR's official code multiplies its scores by 10/d, without which BPR saturates.
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ class UnitCodes(Readout):
         return layers.mean(dim=0)
 
     def relaxed(self, x: torch.Tensor) -> torch.Tensor:
+        """[R, d]: what stands for the signs of `x` in training."""
         return sign(x)
 
     def n_bytes(self, n_nodes: int, dim: int, n_layers: int) -> int:
@@ -59,8 +60,9 @@ class UnitCodes(Readout):
 class ContinuedTanh(UnitCodes):
     """tanh(βx) with a slope β that grows, so that training ends near sign(x).
 
-    HashNet (Cao et al., ICCV 2017) doubles β from stage to stage; HashRec, the hashing part of CIGAR (Kang & McAuley, CIKM 2019; official
-    code), takes β = √(1 + 10e) at epoch e. `schedule` gives 1/β. HashNet's weighted likelihood and CIGAR's re-ranking are left out.
+    HashNet (Cao et al., ICCV 2017) doubles β from stage to stage; HashRec, the hashing part of CIGAR (Kang & McAuley,
+    CIKM 2019; official code), takes β = √(1 + 10e) at epoch e. `schedule` gives 1/β. HashNet's weighted likelihood and
+    CIGAR's re-ranking are left out.
     """
 
     def __init__(self, schedule: Schedule) -> None:
@@ -68,9 +70,11 @@ class ContinuedTanh(UnitCodes):
         self.schedule, self.slope = schedule, 1 / schedule(0, 1)
 
     def begin_epoch(self, epoch: int, epochs: int) -> None:
+        """Set β."""
         self.slope = 1 / self.schedule(epoch, epochs)
 
     def relaxed(self, x: torch.Tensor) -> torch.Tensor:
+        """tanh(βx) [R, d]"""
         return torch.tanh(self.slope * x)
 
     def extra_repr(self) -> str:
@@ -80,9 +84,10 @@ class ContinuedTanh(UnitCodes):
 class GumbelBits(UnitCodes):
     """GumbelRec: each bit is drawn from a two-way Gumbel-softmax with logit x and temperature τ; hard draws forward, soft gradient back.
 
-    The difference of two Gumbel variables is logistic, so one draw per bit does. `schedule` gives τ. Codes at test are sign(x), the more
-    likely value. The name is known from BiGeaR's tables; the method is the standard construction (Jang et al., ICLR 2017). `gain`
-    multiplies the logits: untouched, embeddings of size 0.1 drown in noise of standard deviation 1.8 (ours).
+    The difference of two Gumbel variables is logistic, so one draw per bit does. `schedule` gives τ. Codes at test are
+    sign(x), the more likely value. The name is known from BiGeaR's tables; the method is the standard construction
+    (Jang et al., ICLR 2017). `gain` multiplies the logits: untouched, embeddings of size 0.1 drown in noise of standard
+    deviation 1.8 (ours).
     """
 
     def __init__(self, schedule: Schedule, gain: float = 10.0) -> None:
@@ -90,9 +95,11 @@ class GumbelBits(UnitCodes):
         self.schedule, self.temperature, self.gain = schedule, schedule(0, 1), gain
 
     def begin_epoch(self, epoch: int, epochs: int) -> None:
+        """Set τ."""
         self.temperature = self.schedule(epoch, epochs)
 
     def relaxed(self, x: torch.Tensor) -> torch.Tensor:
+        """Drawn bits ±1 [R, d], with the gradient of the soft draw; from torch's random state."""
         tiny = torch.finfo(x.dtype).tiny
         uniform = torch.rand_like(x).clamp(tiny, 1 - torch.finfo(x.dtype).eps)
         logits = self.gain * x + torch.log(uniform) - torch.log1p(-uniform)
@@ -106,9 +113,9 @@ class GumbelBits(UnitCodes):
 class GuidedHash(UnitCodes):
     """HashGNN's hash layer (Tan et al., WWW 2020; official code): a dense layer, tanh, then sign with the straight-through gradient.
 
-    Guidance: while training, a node is given by its code with probability β, else by its tanh values; `schedule` lets β grow. Here one
-    draw serves a node for a whole batch. `soft` (HashGNN_s) keeps the mixture at search, with the last β: its vectors are float32, so
-    nothing is compressed. The GraphSAGE encoder is replaced by the common one.
+    Guidance: while training, a node is given by its code with probability β, else by its tanh values; `schedule` lets β
+    grow. Here one draw serves a node for a whole batch. `soft` (HashGNN_s) keeps the mixture at search, with the last
+    β: its vectors are float32, so nothing is compressed. The GraphSAGE encoder is replaced by the common one.
     """
 
     def __init__(self, dim: int, schedule: Schedule, *, soft: bool = False, generator: torch.Generator | None = None) -> None:
@@ -119,9 +126,11 @@ class GuidedHash(UnitCodes):
         self.register_buffer("probability", torch.tensor(float(schedule(0, 1))))  # of the best epoch, when its parameters are restored
 
     def begin_epoch(self, epoch: int, epochs: int) -> None:
+        """Set the probability β of a code."""
         self.probability.fill_(self.schedule(epoch, epochs))
 
     def coded(self, layers: torch.Tensor) -> torch.Tensor:
+        """tanh(mean of layers · W + b) [R, d]"""
         return torch.tanh(layers.mean(dim=0) @ self.weight + self.bias)
 
     def forward(self, layers: torch.Tensor, rows: torch.Tensor | None = None) -> torch.Tensor:
@@ -135,9 +144,11 @@ class GuidedHash(UnitCodes):
         return codes * (10 / x.shape[1]) ** 0.5
 
     def n_bytes(self, n_nodes: int, dim: int, n_layers: int) -> int:
+        """Bytes stored for search: d bits per node, or d float32 numbers if `soft`."""
         return 4 * n_nodes * dim if self.soft else super().n_bytes(n_nodes, dim, n_layers)
 
     def codes(self, layers: torch.Tensor, n_users: int) -> Codes:
+        """As `UnitCodes.codes`; raises `ConfigError` if `soft`."""
         if self.soft:
             raise ConfigError("HashGNN (soft) searches in a mixture of codes and floats, so it has no codes to pack; use the hard one")
         return super().codes(layers, n_users)
@@ -179,10 +190,16 @@ class RandomHyperplanes(Readout):
     def forward(self, layers: torch.Tensor, rows: torch.Tensor | None = None) -> torch.Tensor:
         return sign(self.inner(layers) @ self.planes) * (10 / self.bits) ** 0.5
 
+    def width(self, dim: int, n_layers: int) -> int:
+        """As many as bits."""
+        return self.bits
+
     def n_bytes(self, n_nodes: int, dim: int, n_layers: int) -> int:
+        """Bytes stored for search: `bits` bits per node, padded to 64."""
         return stored_bytes(n_nodes, self.bits)
 
     def codes(self, layers: torch.Tensor, n_users: int) -> Codes:
+        """Layers [L+1, N, d] of all nodes as packed codes."""
         return _unit_codes(self.inner(layers) @ self.planes, n_users)
 
     def extra_repr(self) -> str:

@@ -1,6 +1,7 @@
 """Co-clustering as a way to share rows: spectral co-clustering, spectral biclustering and information-theoretic co-clustering.
 
-A node without train interactions has a row to itself, as in the official BACO code; clusters that a side leaves empty have none.
+A node without train interactions has a row to itself, as in the official BACO code; clusters that a side leaves empty
+have none.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from recq_lib.config import TrainConfig
 from recq_lib.data.interactions import Interactions
 from recq_lib.errors import ConfigError, exactly_one, number, whole
 from recq_lib.io.optional import optional
-from recq_lib.kernels.coclustering import reassign
+from recq_lib.kernels.coclustering import Scratch, reassign
 from recq_lib.parts.building import sharing_method
 from recq_lib.sharing.grouping import SEED, Stopwatch, degrees, found_by, sharing_of
 from recq_lib.sharing.louvain import CLUSTER_OPTIONS, rows_of
@@ -34,14 +35,15 @@ def scc(
 ) -> Sharing:
     """Spectral co-clustering (Dhillon, KDD 2001): k-means of users and items together in the leading singular vectors.
 
-    The vectors are those of D_u^-1/2 B D_v^-1/2, 1 + ⌈log2 k⌉ of them without the first, scaled by the inverse roots of degrees,
-    as scikit-learn's `SpectralCoclustering`. The number of clusters k is given, or found so that both sides together have `rows`
-    rows to a relative `tolerance` (a cluster may be on one side only; at most four evaluations, the closest kept).
+    The vectors are those of D_u^-1/2 B D_v^-1/2, 1 + ⌈log2 k⌉ of them without the first, scaled by the inverse roots of
+    degrees, as scikit-learn's `SpectralCoclustering`. The number of clusters k is given, or found so that both sides
+    together have `rows` rows to a relative `tolerance` (a cluster may be on one side only; at most four evaluations,
+    the closest kept).
 
-    k-means is scikit-learn's, but started once (its default here is 10 times) from centres drawn by plain k-means++ (it compares
-    2 + log k draws per centre), for time: k-means with thousands of clusters takes minutes. One thread, so that the sums, and
-    with them the clusters, do not depend on the machine's cores. Raises `ConfigError` for a number of clusters below 2 or above the
-    number of nodes, `DataError` without interactions.
+    k-means is scikit-learn's, but started once (its default here is 10 times) from centres drawn by plain k-means++ (it
+    compares 2 + log k draws per centre), for time: k-means with thousands of clusters takes minutes. One thread, so
+    that the sums, and with them the clusters, do not depend on the machine's cores. Raises `ConfigError` for a number
+    of clusters below 2 or above the number of nodes, `DataError` without interactions.
     """
     return _spectral("scc", _CoClusters(data), data, n_clusters, rows, seed, tolerance)
 
@@ -58,11 +60,11 @@ def sbc(
 ) -> Sharing:
     """Spectral biclustering (Kluger et al., 2003): k clusters of users and k of items, apart from one another.
 
-    B is scaled until rows and columns have equal sums ("bistochastic"). Of its `n_components` singular vectors after the first the
-    `n_best` that are closest to k steps (by k-means of their entries) are kept, and B's rows and columns projected on those of the
-    other side are clustered, as scikit-learn's `SpectralBiclustering`. k, `rows` and k-means as in `scc`, that of single entries as
-    in `k_means_line`. scikit-learn's scaling compares each step with B itself and so takes all its 1,000 steps, here sums that
-    agree to 1e-5 are enough.
+    B is scaled until rows and columns have equal sums ("bistochastic"). Of its `n_components` singular vectors after
+    the first the `n_best` that are closest to k steps (by k-means of their entries) are kept, and B's rows and columns
+    projected on those of the other side are clustered, as scikit-learn's `SpectralBiclustering`. k, `rows` and k-means
+    as in `scc`, that of single entries as in `k_means_line`. scikit-learn's scaling compares each step with B itself
+    and so takes all its 1,000 steps, here sums that agree to 1e-5 are enough.
     """
     n_components, n_best = whole("n_components", n_components, 1), whole("n_best", n_best, 1, n_components)
     return _spectral("sbc", _BiClusters(data, n_components, n_best), data, n_clusters, rows, seed, tolerance)
@@ -174,8 +176,9 @@ class _BiClusters(_Spectral):
 def bistochastic(matrix: sp.csr_matrix, tolerance: float = 1e-5, iterations: int = 1000) -> sp.csr_matrix:
     """`matrix` (non-negative, no empty row or column) with rows scaled to one sum and columns to one sum (Kluger et al., 2003).
 
-    Each step divides by the square roots of the sums of rows and of columns; it ends when those of rows agree to a relative
-    `tolerance` and those of columns too, or after `iterations` steps: a sparse matrix may have no exact solution.
+    Each step divides by the square roots of the sums of rows and of columns; it ends when those of rows agree to a
+    relative `tolerance` and those of columns too, or after `iterations` steps: a sparse matrix may have no exact
+    solution.
     """
     backward, row_scale, column_scale = matrix.T.tocsr(), np.ones(matrix.shape[0]), np.ones(matrix.shape[1])
     for _ in range(iterations):
@@ -225,13 +228,14 @@ def k_means_line(values: np.ndarray, k: int, seed: int, iterations: int = 300) -
 def itcc(data: Interactions, n_user_rows: int, n_item_rows: int, *, iterations: int = 20, seed: int = SEED) -> Sharing:
     """Information-theoretic co-clustering (Dhillon et al., KDD 2003): clusters that keep the mutual information of users and items.
 
-    With p(u, v) = B_uv/|E|, users and then items move to the cluster nearest in Kullback-Leibler divergence, `iterations` times or
-    until nothing moves. Sparse: only clusters that share interactions with a node's are compared. `objective` is I(Û; V̂) in nats
-    at the start and after each iteration; what is lost is I(U; V) minus it.
+    With p(u, v) = B_uv/|E|, users and then items move to the cluster nearest in Kullback-Leibler divergence,
+    `iterations` times or until nothing moves. Sparse: only clusters that share interactions with a node's are compared.
+    `objective` is I(Û; V̂) in nats at the start and after each iteration; what is lost is I(U; V) minus it.
 
-    With thousands of clusters most pairs of clusters share nothing, so that few clusters are at a finite divergence from a node and
-    little moves: the result stays near its random start. Clusters start with equal sizes; those that die out have no row, and nodes
-    without interactions take one each out of `n_user_rows` and `n_item_rows`. Raises `ConfigError` where these are out of range.
+    With thousands of clusters most pairs of clusters share nothing, so that few clusters are at a finite divergence
+    from a node and little moves: the result stays near its random start. Clusters start with equal sizes; those that
+    die out have no row, and nodes without interactions take one each out of `n_user_rows` and `n_item_rows`. Raises
+    `ConfigError` where these are out of range.
     """
     watch, rng = Stopwatch(), np.random.default_rng(whole("seed", seed, 0))
     iterations, degree = whole("iterations", iterations, 1), degrees(data)
@@ -258,8 +262,8 @@ def _move(matrix, labels: np.ndarray, others: np.ndarray, n_labels: int, n_other
     joint = _joint(matrix, labels, others, n_labels, n_others).tocsc()
     column = np.repeat(np.arange(n_others), np.diff(joint.indptr))
     ratio = joint.data * joint.data.sum() / (_sums(joint, 1)[joint.indices] * _sums(joint, 0)[column])
-    scratch = np.zeros(n_others), np.zeros(n_labels), np.zeros(n_labels), np.empty(n_others, np.int64), np.empty(n_labels, np.int64)
-    reassign(matrix.indptr, matrix.indices, others, joint.indptr, joint.indices, np.log(ratio), labels, *scratch)
+    related = joint.indptr, joint.indices, np.log(ratio)
+    reassign((matrix.indptr, matrix.indices), others, related, labels, Scratch.of(n_labels, n_others))
 
 
 def _joint(matrix, labels: np.ndarray, others: np.ndarray, n_labels: int, n_others: int) -> sp.csr_matrix:

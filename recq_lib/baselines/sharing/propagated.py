@@ -34,10 +34,10 @@ def label_propagation(
 ) -> Sharing:
     """LP (Raghavan et al., 2007): nodes in random order take the most frequent label of their neighbours, `sweeps` times.
 
-    A node takes part in a sweep with probability `alpha`; it is given, or found by bisection so that both sides together have
-    `rows` rows (closest found; 0.53 for 8,267 rows on Beauty). Orders and draws are those of the official code at one `seed`;
-    of equal labels the one that first appears last in the row wins, as in BACO's solver. Raises `ConfigError` for settings out of
-    range and for a budget out of reach.
+    A node takes part in a sweep with probability `alpha`; it is given, or found by bisection so that both sides
+    together have `rows` rows (closest found; 0.53 for 8,267 rows on Beauty). Orders and draws are those of the official
+    code at one `seed`; of equal labels the one that first appears last in the row wins, as in BACO's solver. Raises
+    `ConfigError` for settings out of range and for a budget out of reach.
     """
     exactly_one(rows=rows, alpha=alpha)
     watch, spread = Stopwatch(), _Spread(data, whole("sweeps", sweeps, 1), whole("seed", seed, 0))
@@ -56,13 +56,13 @@ class _Spread:
         self.n, self.n_users, self.graph = data.n_nodes, data.n_users, unsigned(both_ways(data.train))
         rng = np.random.default_rng(seed)
         self.draws = [(rng.permutation(self.n).astype(np.uint32), rng.random(self.n)) for _ in range(sweeps)]
-        self.candidates = np.empty(int(np.diff(self.graph[0]).max(initial=1)), np.uint32)
         self.tried: list[tuple[float, int]] = []
 
     def __call__(self, alpha: float) -> Sharing:
-        labels, weights, table = np.arange(self.n, dtype=np.uint32), np.zeros(self.n), np.zeros((2, self.n, 2))
+        labels, weights = np.arange(self.n, dtype=np.uint32), np.zeros(self.n)
+        state = kernel.State.of(labels, np.zeros((2, self.n, 2)), self.graph[0])
         for order, draw in self.draws:
-            kernel.sweep(order[draw < alpha], *self.graph, self.n_users, 0.0, weights, labels, table, self.candidates)
+            kernel.sweep(order[draw < alpha], self.graph, self.n_users, 0.0, weights, state)
         sharing = sharing_of(*np.split(labels, [self.n_users]))
         self.tried.append((alpha, sharing.n_rows))
         return sharing
@@ -91,27 +91,25 @@ def ebmd(
 ) -> Sharing:
     """EBMD: label propagation whose score is the density of a label beyond that of the whole graph (`label_lists.density_sweep`).
 
-    The number of sweeps is given, or the one whose rows are closest to `rows`, at most `limit` (`tried`: (sweeps, rows)). Rows
-    hardly depend on `resolution`. As BACO's solver it keeps the degree of a label's first owner in both volumes.
+    The number of sweeps is given, or the one whose rows are closest to `rows`, at most `limit` (`tried`: (sweeps,
+    rows)). Rows hardly depend on `resolution`. As BACO's solver it keeps the degree of a label's first owner in both
+    volumes.
 
-    Source: official BACO code, a re-implementation by its authors. Raises `ConfigError` for settings out of range and for a budget
-    that is not reached within the limit.
+    Source: official BACO code, a re-implementation by its authors. Raises `ConfigError` for settings out of range and
+    for a budget that is not reached within the limit.
     """
     exactly_one(rows=rows, sweeps=sweeps)
     watch, resolution, seed = Stopwatch(), number("resolution", resolution, 0), whole("seed", seed, 0)
     degree = np.concatenate(degrees(data)).astype(np.float64)
-    n, (indptr, indices) = data.n_nodes, unsigned(both_ways(data.train))
+    n, graph = data.n_nodes, unsigned(both_ways(data.train))
     target = whole("rows", rows, 1, n) if rows is not None else 0
     most = whole("limit", limit, 1) if rows is not None else whole("sweeps", sweeps, 1)
-    labels, volumes, inside = np.arange(n, dtype=np.uint32), np.stack([degree, degree]), np.zeros(n)
-    tally, candidates = np.zeros(n), np.empty(int(degree.max()), np.uint32)
+    state = label_lists.Densities.of(degree)
     rng, tried, best, moved = np.random.default_rng(seed), [], None, 1
     while len(tried) < most and moved:
         order = rng.permutation(n)
-        moved = label_lists.density_sweep(
-            order, indptr, indices, data.n_users, resolution, degree, labels, volumes, inside, tally, candidates
-        )
-        sharing = sharing_of(*np.split(labels, [data.n_users]))
+        moved = label_lists.density_sweep(order, graph, data.n_users, resolution, degree, state)
+        sharing = sharing_of(*np.split(state.labels, [data.n_users]))
         tried.append((len(tried) + 1, sharing.n_rows))
         if best is None or rows is None or abs(sharing.n_rows - target) < abs(best[1].n_rows - target):
             best = tried[-1][0], sharing
@@ -132,12 +130,14 @@ def ebmd(
 def bimlpa(data: Interactions, *, seed: int = SEED, theta: float = 0.3, lambda_: int = 7, iterations: int = 100) -> Sharing:
     """BiMLPA (Taguchi et al., NetSci-X 2020), variant "SqrtDeg": sides take turns in passing lists of weighted labels.
 
-    Every node of the larger side starts with a label of its own. A node passes on its `lambda_` heaviest labels with weights over
-    √degree; a receiver sums them, drops those below `theta` times the heaviest and scales the rest to sum 1. When no set of labels
-    changes any more (or after `iterations`) the larger side takes one label each, ties drawn, until that is stable too (or after
-    `iterations`). Nodes with equal sets of labels share a row. The number of rows follows from the graph, it cannot be set.
+    Every node of the larger side starts with a label of its own. A node passes on its `lambda_` heaviest labels with
+    weights over √degree; a receiver sums them, drops those below `theta` times the heaviest and scales the rest to sum
+    1. When no set of labels changes any more (or after `iterations`) the larger side takes one label each, ties drawn,
+    until that is stable too (or after `iterations`). Nodes with equal sets of labels share a row. The number of rows
+    follows from the graph, it cannot be set.
 
-    Ours: labels are numbered in an order drawn from `seed`, and of equal weights in a list the lower number is passed on.
+    Ours: labels are numbered in an order drawn from `seed`, and of equal weights in a list the lower number is passed
+    on.
     """
     seed, theta, most = whole("seed", seed, 0), number("theta", theta, 0, 1), whole("lambda_", lambda_, 1)
     watch, iterations, rng = Stopwatch(), whole("iterations", iterations, 1), np.random.default_rng(seed)
@@ -145,8 +145,8 @@ def bimlpa(data: Interactions, *, seed: int = SEED, theta: float = 0.3, lambda_:
     matrices = [data.train, data.train.T.tocsr()]
     larger = 0 if np.count_nonzero(user_degree) >= np.count_nonzero(item_degree) else 1
     one, many = (_Lists(matrices[side], (user_degree, item_degree)[side], most) for side in (larger, 1 - larger))
-    n_labels = one.sizes.size
-    one.labels[one.starts], one.weights[one.starts], one.sizes[:] = rng.permutation(n_labels), 1.0, one.degree > 0
+    n_labels = one.degree.size
+    one.start_with(rng.permutation(n_labels))
     scratch = np.zeros(n_labels), np.empty(n_labels, np.int64)
     rounds = []
     for single in (False, True):
@@ -167,23 +167,25 @@ class _Lists:
     """Weighted labels of the nodes of one side, with room for as many as its neighbours can pass on."""
 
     def __init__(self, matrix, degree: np.ndarray, most: int) -> None:
-        self.indptr, self.indices, self.degree, self.most = matrix.indptr, matrix.indices, degree, most
-        room = np.maximum(degree * most, 1)
-        self.starts, self.sizes = np.cumsum(room) - room, np.zeros(degree.size, np.int64)
-        self.labels, self.weights = np.empty(room.sum(), np.int64), np.empty(room.sum())
+        self.graph, self.degree = (matrix.indptr, matrix.indices), degree
+        self.held, self.passed = label_lists.Lists.of(degree, most), label_lists.Passed.of(degree.size, most)
 
-    def receive(self, other: _Lists, theta: float, draws: np.ndarray, scratch) -> bool:
-        passed = np.empty(other.sizes.size, np.int64), *(np.empty((other.sizes.size, self.most), kind) for kind in (np.int64, np.float64))
-        label_lists.heaviest(other.starts, other.sizes, other.labels, other.weights, other.degree, self.most, *passed)
-        mine = self.starts, self.sizes, self.labels, self.weights
-        return label_lists.receive(self.indptr, self.indices, *passed, theta, draws, *mine, *scratch)
+    def start_with(self, labels: np.ndarray) -> None:
+        """One label for every node that has a neighbour."""
+        held = self.held
+        held.labels[held.starts], held.weights[held.starts], held.sizes[:] = labels, 1.0, self.degree > 0
+
+    def receive(self, other: _Lists, theta: float, draws: np.ndarray, scratch: tuple[np.ndarray, np.ndarray]) -> bool:
+        label_lists.heaviest(other.held, other.degree, other.passed)
+        return label_lists.receive(self.graph, other.passed, theta, draws, self.held, *scratch)
 
     def groups(self) -> np.ndarray:
         """[n] int64: equal numbers for equal sets of labels, -1 for none."""
         numbers: dict[bytes, int] = {}
-        out = np.full(self.sizes.size, -1, np.int64)
-        for node in np.flatnonzero(self.sizes):
-            held = self.labels[self.starts[node] : self.starts[node] + self.sizes[node]].tobytes()
+        starts, sizes, labels, _ = self.held
+        out = np.full(sizes.size, -1, np.int64)
+        for node in np.flatnonzero(sizes):
+            held = labels[starts[node] : starts[node] + sizes[node]].tobytes()
             out[node] = numbers.setdefault(held, len(numbers))
         return out
 

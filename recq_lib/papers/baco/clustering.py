@@ -4,9 +4,9 @@ A label is given to every user and item so that
 
     F = Σ_k [e(U_k, V_k) - γ·W_U(k)·W_V(k)],   W_U(k) = Σ_{u∈U_k} w_u,  W_V(k) = Σ_{v∈V_k} w_v                           (1)
 
-is large: many interactions inside the co-clusters k, and no co-cluster heavy on both sides. The labels of users become the rows
-of one codebook, those of items the rows of another; a user may have the mean of two rows. This file makes the assignment; what
-is trained on it is a table like any other. `gamma_search.py` finds γ for a budget.
+is large: many interactions inside the co-clusters k, and no co-cluster heavy on both sides. The labels of users become
+the rows of one codebook, those of items the rows of another; a user may have the mean of two rows. This file makes the
+assignment; what is trained on it is a table like any other. `gamma_search.py` finds γ for a budget.
 
 The main text of the paper was not at hand: (1), the weights and the solver follow the official code.
 """
@@ -37,10 +37,10 @@ SWEEPS = 5  # Beauty is far from converged then, and its size halves with each f
 def node_weights(data: Interactions, user: str = "degree", item: str = "released") -> np.ndarray:
     """Weights [n_nodes] float64, users first: `w = x / √Σx` with x by scheme, per side.
 
-    Schemes: "degree" d, "uniform" 1, "sqrt" √d, "log" log(1 + d). For items also "released", d / √n_items: what the official code
-    computes for its setting "CPM" (uniform), whose values it uses in the denominator only; the published γ belong to it.
-    With degree on both sides F is the number of interactions times Barber's modularity at resolution γ, with uniform on both sides
-    the bipartite constant Potts model. Raises `ConfigError` for an unknown scheme.
+    Schemes: "degree" d, "uniform" 1, "sqrt" √d, "log" log(1 + d). For items also "released", d / √n_items: what the
+    official code computes for its setting "CPM" (uniform), whose values it uses in the denominator only; the published
+    γ belong to it. With degree on both sides F is the number of interactions times Barber's modularity at resolution γ,
+    with uniform on both sides the bipartite constant Potts model. Raises `ConfigError` for an unknown scheme.
     """
     one_of("user weight", user, USER_WEIGHTS)
     one_of("item weight", item, ITEM_WEIGHTS)
@@ -63,7 +63,8 @@ def objective(labels: np.ndarray, data: Interactions, weights: np.ndarray, gamma
     if labels.shape != (n,) or labels.dtype.kind not in "iu" or (n and not 0 <= labels.min() <= labels.max() < n):
         raise ConfigError(f"labels have shape {labels.shape} and dtype {labels.dtype}; give {n} whole numbers in [0, {n})")
     graph = unsigned(both_ways(data.train))
-    return kernel.objective(*graph, data.n_users, number("gamma", gamma, 0), _weights(data, weights), labels.astype(np.uint32))
+    gamma, weights = number("gamma", gamma, 0), _weights(data, weights)
+    return kernel.objective(graph, data.n_users, gamma, weights, labels.astype(np.uint32))
 
 
 # ---- the solver -----------------------------------------------------------------------------------------------------------
@@ -82,15 +83,17 @@ def cluster(
 ) -> Sharing:
     """Sequential label propagation from one label per node, then secondary user clusters (SCU).
 
-    The rows [U, 2] of users are the row of their label and that of their second label, -1 for none; the vector is the mean of both.
-    Items have one row [I, 1]. Every row has a node. `found` has γ and the other settings, the labels, and the sizes after each sweep.
+    The rows [U, 2] of users are the row of their label and that of their second label, -1 for none; the vector is the
+    mean of both. Items have one row [I, 1]. Every row has a node. `found` has γ and the other settings, the labels, and
+    the sizes after each sweep.
 
     Parameters
     ----------
     gamma : weight of the balance, 0 for plain label propagation; larger gives more rows
     weights : [n_nodes] float64 ≥ 0; default `node_weights(data)`
     seed : of the visiting orders
-    ghost : as in the official code a label keeps its first owner's weight on the opposite side too; False is (1) as written
+    ghost : as in the official code a label keeps its first owner's weight on the opposite side too; False is (1) as
+        written
     scu : a second label for every user who has a neighbour with another user label
     on_sweep : called with (1, labels), (2, labels), … after each sweep; labels [n_nodes] int32 is a copy
 
@@ -125,12 +128,12 @@ class Solver:
         for side, opposite in enumerate((slice(self.n_users, None), slice(self.n_users))):
             seen = slice(None) if ghost else opposite
             self.volumes[side, seen, 1] = self.weights[seen]
-        self.candidates = np.empty(int(np.diff(self.graph[0]).max(initial=1)), np.uint32)
 
     def solve(self, gamma: float, on_sweep: Callable[[int, np.ndarray], None] | None = None) -> Sharing:
+        """The rows at γ ≥ 0, as `cluster` gives them; `on_sweep` as there. Raises `ConfigError` for another γ."""
         watch, gamma = Stopwatch(), number("gamma", gamma, 0)  # 0 is plain label propagation
-        labels, table, sizes = np.arange(self.n, dtype=np.uint32), self.volumes.copy(), []
-        fixed = (*self.graph, self.n_users, gamma, self.weights, labels, table, self.candidates)
+        labels, sizes = np.arange(self.n, dtype=np.uint32), []
+        fixed = self.graph, self.n_users, gamma, self.weights, kernel.State.of(labels, self.volumes.copy(), self.graph[0])
         for n_swept, order in enumerate(self.orders, 1):
             kernel.sweep(order, *fixed)
             sizes.append(tuple(int(np.count_nonzero(self._taken(part))) for part in np.split(labels, [self.n_users])))

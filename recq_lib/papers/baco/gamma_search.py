@@ -29,11 +29,12 @@ def search_gamma(
 ) -> Sharing:
     """Find γ so that `Sharing.n_parameters(dim)` meets a budget to a relative `tolerance`; the closest found is given back.
 
-    The budget is a number of parameters, or a `ratio` of the n_nodes·dim of a full table. With the number of sweeps fixed, the
-    parameters rise with γ to a peak (about half a full table on Beauty) and fall again. γ is sought before the peak: a bracket
-    in steps of 4, geometric bisection, and where the tolerance is still not met some γ around, because the curve is not smooth.
-    Other arguments as in `cluster`. In `found` of the result `tried` are all (γ, parameters), `settings` have `budget` and `dim` too,
-    and `seconds` are those of all evaluations. Raises `ConfigError` for a budget out of reach, telling what is in reach.
+    The budget is a number of parameters, or a `ratio` of the n_nodes·dim of a full table. With the number of sweeps
+    fixed, the parameters rise with γ to a peak (about half a full table on Beauty) and fall again. γ is sought before
+    the peak: a bracket in steps of 4, geometric bisection, and where the tolerance is still not met some γ around,
+    because the curve is not smooth. Other arguments as in `cluster`. In `found` of the result `tried` are all (γ,
+    parameters), `settings` have `budget` and `dim` too, and `seconds` are those of all evaluations. Raises
+    `ConfigError` for a budget out of reach, telling what is in reach.
     """
     watch, budget, tolerance = Stopwatch(), _budget(data, budget_parameters, ratio, dim), number("tolerance", tolerance, 0)
     solver = Solver(data, weights=weights, sweeps=sweeps, seed=seed, ghost=ghost, scu=scu)
@@ -58,7 +59,8 @@ class _Search:
         self.solver, self.budget, self.dim, self.tolerance = solver, budget, dim, tolerance
         self.tried: list[tuple[float, int]] = []
         self.closest: Sharing | None = None
-        # the γ at which an average node of the other side costs an average node as much as a neighbour brings: the peak lies near it
+        # the γ at which an average node of the other side costs an average node as much as a neighbour brings: the peak
+        # lies near it
         means = [part.mean() if part.any() else 1.0 for part in np.split(solver.weights, [solver.n_users])]
         self.unit = 1 / (means[0] * means[1])
 

@@ -5,9 +5,10 @@
     Q = (s/L)·c                                 what training sees
     dL/dv = g·(1 + δ·sign(g)·(v - c))           GSTE, g = dL/dc; δ = 0 is the straight-through estimator
 
-In the usual notation xn = (v/L + 1)/2, z = (c/L + 1)/2 and Q = s·(2z - 1). Codes of one bit are sign(x) with sign(0) = +1, as everywhere
-in this project; `torch.round` would send 0 to -1. Clip, round, learned scales and GSTE are those of EWGS (Lee et al., CVPR 2021; official
-code), here with a symmetric range, so that scores can be computed from integers (codes/codes.py).
+In the usual notation xn = (v/L + 1)/2, z = (c/L + 1)/2 and Q = s·(2z - 1). Codes of one bit are sign(x) with sign(0) =
++1, as everywhere in this project; `torch.round` would send 0 to -1. Clip, round, learned scales and GSTE are those of
+EWGS (Lee et al., CVPR 2021; official code), here with a symmetric range, so that scores can be computed from integers
+(codes/codes.py).
 """
 
 from __future__ import annotations
@@ -57,21 +58,6 @@ def gste(value: torch.Tensor, rounded: torch.Tensor, delta: torch.Tensor | float
     return _Gste.apply(value, rounded.detach(), delta, clamp)
 
 
-def gste_round(xn: torch.Tensor, bits: int, delta: torch.Tensor | float = 0.0) -> torch.Tensor:
-    """z = round(L·xn)/L for xn in [0, 1], ties up (so xn = 1/2 gives 1 when bits = 1), with GSTE's gradient.
-
-    Raises `ConfigError` for values outside [0, 1] (NaN included), for δ that is negative or not finite, and for bits outside 1…8.
-    """
-    top = top_level(bits)
-    if not ((xn >= 0) & (xn <= 1)).all():
-        raise ConfigError("normalised values must lie in [0, 1], and some do not (or are NaN); clip them first")
-    _check_delta(float(delta))
-    with torch.no_grad():
-        # floor(L·xn + 1/2), written so that the sum cannot round across a level
-        rounded = (torch.floor(top * (xn - 0.5)) + 2 ** (bits - 1)) / top
-    return gste(xn, rounded, delta)
-
-
 class UniformQuantizer(nn.Module):
     """Q = (s/L)·c for one table; β, s and δ are scalars.
 
@@ -79,15 +65,17 @@ class UniformQuantizer(nn.Module):
     ----------
     bits : 1…8
     bounds : how β and s are set.
-        "scale": both learned (EWGS); "learn": one learned number for both; "scale_ema": β is a moving average of 3·std(x), s learned;
+        "scale": both learned (EWGS); "learn": one learned number for both; "scale_ema": β is a moving average of
+        3·std(x), s learned;
         "ema": both are a moving average of the 99 % quantile of |x|; "fixed": both 1
     momentum : share of the old value in moving averages (ours)
     clamp : see `gste`
     name : for error messages
 
-    The first batch in training sets β = 3·std(x) ("ema": its quantile) and s = mean|x| / mean|c/L| (tied: s = β). Until then evaluation
-    uses what its own input would give and keeps nothing. β and s are the absolute values of what is learned. Moving averages follow in
-    training with gradients on; merely looking (evaluation, `no_grad`) changes nothing. All state is in parameters and buffers.
+    The first batch in training sets β = 3·std(x) ("ema": its quantile) and s = mean|x| / mean|c/L| (tied: s = β). Until
+    then evaluation uses what its own input would give and keeps nothing. β and s are the absolute values of what is
+    learned. Moving averages follow in training with gradients on; merely looking (evaluation, `no_grad`) changes
+    nothing. All state is in parameters and buffers.
 
     δ is kept in units of 1/Q, so that δ·(error in Q) needs no conversion when s moves.
     """
@@ -234,8 +222,10 @@ class UniformQuantizer(nn.Module):
 
         Returns
         -------
-        beta, s, delta ; clipped : fraction with |x| > β, which gets no gradient ; entropy : of the codes, in bits (at most `bits`) ;
-        used_levels : fraction of the 2^bits codes that occur ; correction : mean δ·|error in Q|, by how much GSTE changes the gradient ;
+        beta, s, delta ; clipped : fraction with |x| > β, which gets no gradient ; entropy : of the codes, in bits (at
+        most `bits`) ;
+        used_levels : fraction of the 2^bits codes that occur ; correction : mean δ·|error in Q|, by how much GSTE
+            changes the gradient ;
         flips : fraction with δ·|error| > 1, where a gradient can change its sign
         """
         x = self._last if x is None else x

@@ -1,20 +1,22 @@
 """HQ-GNN: b-bit node embeddings trained with a Hessian-aware gradient (Chen et al., RecSys 2023, arXiv 2309.01032).
 
-An encoder gives full-precision vectors; the tables of users and of items are quantized, each with its own scales, and scored by
-y_ui = <Q_u, Q_i> under BPR:
+An encoder gives full-precision vectors; the tables of users and of items are quantized, each with its own scales, and
+scored by y_ui = <Q_u, Q_i> under BPR:
 
     Q = (s/L)·c                                     odd integer codes c, L = 2^b - 1 (quantizer.py)
     dL/dv = g·(1 + δ·sign(g)·(v - c))               GSTE in place of STE; δ = 0 is STE
     δ = Tr(d²L/dQ²) / ‖dL/dQ‖₁                      one per table, refreshed once per epoch (trace.py)
     y_ui ∝ <c_u, c_i>                               integers only (codes/codes.py)
 
-No code of the paper is public, and its text was not at hand: this is EWGS (Lee et al., CVPR 2021; official code), which the abstract's
-description of GSTE matches, put behind a recommender's encoder. Choices that neither settles are ours and are named where they are made.
+No code of the paper is public, and its text was not at hand: this is EWGS (Lee et al., CVPR 2021; official code), which
+the abstract's description of GSTE matches, put behind a recommender's encoder. Choices that neither settles are ours
+and are named where they are made.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import nn
@@ -22,11 +24,9 @@ from torch import nn
 from recq_lib.codes.codes import Codes
 from recq_lib.codes.planes import stored_bytes
 from recq_lib.errors import ConfigError
-from recq_lib.papers.hq_gnn.quantizer import UniformQuantizer, gste, gste_round
+from recq_lib.papers.hq_gnn.quantizer import UniformQuantizer
 from recq_lib.parts.protocols import Readout
 from recq_lib.parts.readouts import MeanPool
-
-__all__ = ["SidedQuantizer", "UniformQuantizer", "gste", "gste_round"]
 
 
 class SidedQuantizer(Readout):
@@ -36,23 +36,25 @@ class SidedQuantizer(Readout):
     ----------
     n_users, n_items : nodes below n_users are users
     inner : full-precision readout, [L+1, R, d] → [R, D]; default `MeanPool` (LightGCN). For NGCF: `ngcf.SideBySide`
-    blocks : equal column blocks of D, each with quantizers of its own. NGCF's un-normalised layer 0 and its unit rows need different
-        ranges: blocks = L+1. Scores are then weighted sums of integers, and no longer integers themselves
+    blocks : equal column blocks of D, each with quantizers of its own. NGCF's un-normalised layer 0 and its unit rows
+        need different ranges: blocks = L+1. Scores are then weighted sums of integers, and no longer integers
+        themselves
     warm : epochs in full precision before quantization begins
     options : see `UniformQuantizer`
 
-    In training the result is Q. In evaluation it is what is stored: with one block the codes themselves (same ranking as Q, and exact in
-    float32 while D·L² <= 2^24, so equal scores stay equal), else Q. `vectors` gives Q in both.
+    In training the result is Q. In evaluation it is what is stored: with one block the codes themselves (same ranking
+    as Q, and exact in float32 while D·L² <= 2^24, so equal scores stay equal), else Q. `vectors` gives Q in both.
 
-    HQ-GNN quantizes whole tables and then gathers rows. The trainer encodes each distinct node of a batch once and adds up the gradients
-    of its repeats before they reach this readout, so quantizing the batch's distinct rows gives the same values and gradients; rows that
-    nobody reads have no gradient. Only statistics differ: the first batch's scales and moving averages are those of the batch's rows. With
-    repeated `rows` GSTE would see the sign of every copy's gradient instead of the sum's.
+    HQ-GNN quantizes whole tables and then gathers rows. The trainer encodes each distinct node of a batch once and adds
+    up the gradients of its repeats before they reach this readout, so quantizing the batch's distinct rows gives the
+    same values and gradients; rows that nobody reads have no gradient. Only statistics differ: the first batch's scales
+    and moving averages are those of the batch's rows. With repeated `rows` GSTE would see the sign of every copy's
+    gradient instead of the sum's.
     """
 
     def __init__(
-        self, n_users: int, n_items: int, bits: int, bounds: str = "scale", *, inner: nn.Module | None = None, blocks: int = 1,
-        warm: int = 0, **options,
+        self, n_users: int, n_items: int, bits: int, bounds: str = "scale", *, inner: Readout | None = None, blocks: int = 1,
+        warm: int = 0, **options: Any,
     ) -> None:  # fmt: skip
         super().__init__()
         if blocks < 1 or warm < 0:
@@ -68,9 +70,11 @@ class SidedQuantizer(Readout):
 
     @property
     def bits(self) -> int:
+        """b, of all quantizers."""
         return self.users[0].bits
 
     def begin_epoch(self, epoch: int, epochs: int) -> None:
+        """Quantize from epoch `warm` on."""
         self.quantizing = epoch >= self.warm
 
     def forward(self, layers: torch.Tensor, rows: torch.Tensor | None = None) -> torch.Tensor:
@@ -90,7 +94,8 @@ class SidedQuantizer(Readout):
     def codes(self, layers: torch.Tensor, n_users: int) -> Codes:
         """Layers [L+1, N, d] of all nodes as packed codes, a segment per block of columns; see `forward` for their scores.
 
-        Users and items have scales of their own, u and i, but a segment has one weight: √(u·i) on both sides gives the same products.
+        Users and items have scales of their own, u and i, but a segment has one weight: √(u·i) on both sides gives the
+        same products.
         """
         levels, weights = self.levels(layers), None
         if self.blocks > 1:
@@ -121,8 +126,11 @@ class SidedQuantizer(Readout):
 
     def n_bytes(self, n_nodes: int, dim: int, n_layers: int) -> int:
         """Bytes stored for search: bit planes padded to 64 columns per block."""
-        width = self.inner.n_bytes(n_nodes, dim, n_layers) // (4 * n_nodes * self.blocks)
-        return stored_bytes(n_nodes, width, bits=self.bits, n_segments=self.blocks)
+        return stored_bytes(n_nodes, self.width(dim, n_layers) // self.blocks, bits=self.bits, n_segments=self.blocks)
+
+    def width(self, dim: int, n_layers: int) -> int:
+        """D, that of the full-precision readout."""
+        return self.inner.width(dim, n_layers)
 
     def extra_repr(self) -> str:
         return f"n_users={self.n_users}, n_items={self.n_items}, blocks={self.blocks}, warm={self.warm}"

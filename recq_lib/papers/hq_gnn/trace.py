@@ -1,17 +1,20 @@
 """How strongly GSTE corrects the gradient: δ = (Tr(H)/N) / (typical |g|), from the Hessian of BPR with respect to the quantized vectors.
 
-The correction is a first-order Taylor step, g(v) ≈ g(c) + H·(v - c), in which EWGS (Lee et al., CVPR 2021) keeps H's diagonal and replaces
-every h_kk/|g_k| by one number. H is the second derivative with respect to Q, not through the quantizer: GSTE's backward rule is no
-derivative, and differentiating it again gives no Hessian. Downstream of Q there are only inner products and softplus, so for
+The correction is a first-order Taylor step, g(v) ≈ g(c) + H·(v - c), in which EWGS (Lee et al., CVPR 2021) keeps H's
+diagonal and replaces every h_kk/|g_k| by one number. H is the second derivative with respect to Q, not through the
+quantizer: GSTE's backward rule is no derivative, and differentiating it again gives no Hessian. Downstream of Q there
+are only inner products and softplus, so for
 
     L = mean_t softplus(-s_t),   s_t = <Q_u, Q_i - Q_j>,   w_t = σ(s_t)·σ(-s_t)
 
-the trace has a closed form, exact also where users and items repeat, because s_t is bilinear and has no second derivative on the diagonal:
+the trace has a closed form, exact also where users and items repeat, because s_t is bilinear and has no second
+derivative on the diagonal:
 
     Tr_user = mean_t w_t·‖Q_i - Q_j‖²              Tr_item = mean_t w_t·2‖Q_u‖²
 
-With the mean of |g| as typical gradient the number N of elements cancels: δ = Tr(H)/‖g‖₁, whatever untouched rows are counted in. δ does
-not change when the loss is scaled, and δ·error does not change with the unit of Q, as long as H, g and the error share one.
+With the mean of |g| as typical gradient the number N of elements cancels: δ = Tr(H)/‖g‖₁, whatever untouched rows are
+counted in. δ does not change when the loss is scaled, and δ·error does not change with the unit of Q, as long as H, g
+and the error share one.
 """
 
 from __future__ import annotations
@@ -42,7 +45,8 @@ def bpr_trace_columns(
     Parameters
     ----------
     q_user, q_positive, q_negative : [T, D] the three vectors of every triple
-    same : [T] bool, where positive and negative are one item, so that its vector cancels from the score; default nowhere
+    same : [T] bool, where positive and negative are one item, so that its vector cancels from the score; default
+        nowhere
     """
     if q_user.shape[0] == 0:
         raise ConfigError("the Hessian's trace of no triples is not defined; give at least one")
@@ -66,8 +70,8 @@ def hutchinson_samples(
 ) -> torch.Tensor:
     """v·(Hv) for random v of ±1, [samples, len(tensors)]; its expectation is the trace of each tensor's own Hessian block.
 
-    `loss(*tensors)` must be a scalar that can be differentiated twice; the tensors are detached first. The variance of one sample is
-    2·Σ_{a≠b} H_ab². Vectors are drawn on the CPU, so a seed means the same on every device.
+    `loss(*tensors)` must be a scalar that can be differentiated twice; the tensors are detached first. The variance of
+    one sample is 2·Σ_{a≠b} H_ab². Vectors are drawn on the CPU, so a seed means the same on every device.
     """
     if samples < 1:
         raise ConfigError(f"samples is {samples}, but at least 1 random vector is needed")
@@ -89,8 +93,8 @@ def hutchinson_trace(
 ) -> torch.Tensor:
     """Estimated trace of each tensor's Hessian block, [len(tensors)]: the mean of `hutchinson_samples`.
 
-    EWGS stops once the running mean changes by less than 1e-3 of its signed value, hence at once when that is negative; here all samples
-    are drawn.
+    EWGS stops once the running mean changes by less than 1e-3 of its signed value, hence at once when that is negative;
+    here all samples are drawn.
     """
     return hutchinson_samples(loss, tensors, samples, generator=generator).mean(dim=0)
 
@@ -102,7 +106,8 @@ def delta_from(trace: torch.Tensor | float, gradient: torch.Tensor, *, delta_max
     ----------
     trace : of the Hessian of the loss with respect to the tensor that `gradient` [N elements, any shape] belongs to
     delta_max : far above any δ of use (ours); it stops a vanishing gradient from giving an absurd one
-    magnitude : G = mean of |g| ("mean", ours: Tr/‖g‖₁), or 3·std(g) ("3std", EWGS), for which rows without gradient must be left out
+    magnitude : G = mean of |g| ("mean", ours: Tr/‖g‖₁), or 3·std(g) ("3std", EWGS), for which rows without gradient
+        must be left out
     """
     one_of("magnitude", magnitude, MAGNITUDES)
     if gradient.numel() == 0:
@@ -175,7 +180,8 @@ def bpr_deltas(
 def refresh_deltas(readout: SidedQuantizer, batches: Iterable[Triples], *, momentum: float = 0.9, **options) -> None:
     """Average δ over batches of (vectors Q, users, positives, negatives), as for `bpr_deltas`, and mix it into the readout's.
 
-    EWGS averages over 3 batches. A table for which no batch gave a finite δ keeps its own. `options` go to `bpr_deltas`.
+    EWGS averages over 3 batches. A table for which no batch gave a finite δ keeps its own. `options` go to
+    `bpr_deltas`.
     """
     measured = [bpr_deltas(*batch, blocks=readout.blocks, **options) for batch in batches]
     if not measured:

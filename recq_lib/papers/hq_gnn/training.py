@@ -6,11 +6,11 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 import torch
-from torch import nn
 
 from recq_lib.errors import ConfigError, one_of
 from recq_lib.papers.hq_gnn.readout import SidedQuantizer
 from recq_lib.papers.hq_gnn.trace import TRACES, refresh_deltas
+from recq_lib.parts.mode import evaluating
 
 if TYPE_CHECKING:
     from recq_lib.parts.model import Recommender
@@ -75,13 +75,14 @@ class HessianAware(SidedQuantizer):
         return f"{super().extra_repr()}, {self.estimator}, {self.trace}, refresh={self.refresh}, scale_lr={self.scale_lr}"
 
 
-def post_training(trained: nn.Module, quantizer: SidedQuantizer) -> SidedQuantizer:
-    """A quantizer whose scales fit a trained model's vectors (`trained.layers()`), for quantization without further training."""
-    was_training = trained.training
-    trained.eval()  # NGCF's dropout is for training
-    with torch.no_grad():
+def post_training(trained: Recommender, quantizer: SidedQuantizer) -> SidedQuantizer:
+    """`quantizer`, its scales set by a trained model's vectors, for quantization without further training.
+
+    Raises `ConfigError` where these are not finite or all alike. Source: the start of `UniformQuantizer` on all nodes
+    at once (ours).
+    """
+    with torch.no_grad(), evaluating(trained):  # NGCF's dropout is for training
         for side in quantizer.tables(trained.layers()).values():
             for part, x in side:
                 part.initialise(x)
-    trained.train(was_training)
     return quantizer

@@ -1,9 +1,10 @@
-"""(I + Â)·M, the sum of layers 1 and 2 as a map of the parameters, partly multiplied out: which nodes deserve a row of layer 1.
+"""What `bpr_step` keeps as rows of layer 1, and what it expands (multiplies out) in advance, to do fewest additions in a step.
 
-Layer 1 is M·E, with M = ÂS for shared rows and Â for a full table. A batch reads it at its own nodes and, for layer 2, at their
-neighbours: most of the graph, but nearly every node once. Writing such a row down and reading it again costs more than the few additions
-that it is made of. So a node that few rows of a batch meet is multiplied out, once and in advance, and only nodes that many meet are kept
-as rows of layer 1. Exact; sums are in another order. Source: ours.
+What is expanded is (I + Â)·M, the sum of layers 1 and 2 as a map of the parameters.
+Layer 1 is M·E, with M = ÂS for shared rows and Â for a full table. A batch reads it at its own nodes and, for layer 2,
+at their neighbours: most of the graph, but nearly every node once. Writing such a row down and reading it again costs
+more than the few additions that it is made of. So a node that few rows of a batch meet is multiplied out, once and in
+advance, and only nodes that many meet are kept as rows of layer 1. Exact; sums are in another order. Source: ours.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sp
 
-# what a kept node costs beside its additions, in additions of a row of 64 (measured on Beauty, see benchmarks/README.md)
+from recq_lib.kernels.bpr import Csr
+
+# what a kept node costs beside its additions, in additions of a row of 64 (measured on Beauty, see
+# benchmarks/README.md)
 _PER_NODE, _PER_EDGE = 4.0, 3.0
 _ROOM = 8  # entries of `far` for every entry of I + Â, at most: large graphs would ask for the square of theirs
-
-Csr = tuple[np.ndarray, np.ndarray, np.ndarray]  # indptr, indices, values
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,7 @@ class Expansion:
     far: Csr
 
     def astype(self, dtype: np.dtype) -> Expansion:
+        """The same with values of another type."""
         return Expansion(*((indptr, indices, values.astype(dtype)) for indptr, indices, values in (self.near, self.kept, self.far)))
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from recq_lib.errors import ConfigError
-from recq_lib.papers.hq_gnn.quantizer import BOUNDS, UniformQuantizer, gste, gste_round
+from recq_lib.papers.hq_gnn.quantizer import BOUNDS, UniformQuantizer, gste, nearest_odd
 
 BITS = (1, 2, 3, 4, 5, 6, 7, 8)
 
@@ -46,38 +46,39 @@ def ready(bits, bounds="scale", *, beta=1.0, s=1.0, delta=0.0, **options):
 def test_rounding_by_the_definition(bits):
     xn = torch.rand(2000, dtype=torch.float64, generator=torch.Generator().manual_seed(bits))
     top = 2**bits - 1
-    np.testing.assert_allclose(gste_round(xn, bits).numpy(), np.floor(top * xn.numpy() + 0.5) / top, rtol=0, atol=1e-15)
-    ends = torch.tensor([0.0, 1.0])
-    assert torch.equal(gste_round(ends, bits), ends)
+    z = (nearest_odd(top * (2 * xn - 1)) / top + 1) / 2  # back to the usual notation, z in [0, 1]
+    np.testing.assert_allclose(z.numpy(), np.floor(top * xn.numpy() + 0.5) / top, rtol=0, atol=1e-15)
+    assert nearest_odd(torch.tensor([-top, top], dtype=torch.float32)).tolist() == [-top, top]
 
 
 def test_ties_go_up_and_neighbours_of_a_tie_do_not():
-    half = np.float32(0.5)
-    xn = torch.tensor([np.nextafter(half, np.float32(0)), half, np.nextafter(half, np.float32(1))])
-    assert gste_round(xn, 1).tolist() == [0.0, 1.0, 1.0]
-    assert gste_round(xn, 3).tolist() == [np.float32(3 / 7), np.float32(4 / 7), np.float32(4 / 7)]
+    for tie in (np.float32(tie) for tie in (-6, -2, 0, 2, 6)):  # between the levels tie - 1 and tie + 1
+        v = torch.tensor([np.nextafter(tie, np.float32(-10)), tie, np.nextafter(tie, np.float32(10))])
+        assert nearest_odd(v).tolist() == [tie - 1, tie + 1, tie + 1]
+    assert nearest_odd(torch.tensor(-0.0)).item() == 1
 
 
 @pytest.mark.parametrize("bits", [1, 2, 4, 8])
 @pytest.mark.parametrize("delta", [0.3, 2.0, 50.0])
 def test_gradient_is_the_formula(bits, delta):
     rng = np.random.default_rng(bits)
-    x, g, top = rng.random(500), rng.standard_normal(500), 2**bits - 1
+    top = 2**bits - 1
+    x, g = rng.uniform(-top, top, 500), rng.standard_normal(500)
     g[:5] = 0
-    z = np.floor(top * x + 0.5) / top
-    expected = g * (1 + delta * np.sign(g) * (x - z))
+    c = 2 * np.floor((x + top) / 2 + 0.5) - top
+    expected = g * (1 + delta * np.sign(g) * (x - c))
     for dtype, tolerance in ((torch.float64, 1e-12), (torch.float32, 2e-6 * max(1, delta))):
-        xn = torch.tensor(x, dtype=dtype, requires_grad=True)
-        gste_round(xn, bits, delta).backward(torch.tensor(g, dtype=dtype))
-        np.testing.assert_allclose(xn.grad.numpy(), expected, rtol=0, atol=tolerance)
+        v = torch.tensor(x, dtype=dtype, requires_grad=True)
+        gste(v, nearest_odd(v.detach()), delta).backward(torch.tensor(g, dtype=dtype))
+        np.testing.assert_allclose(v.grad.numpy(), expected, rtol=0, atol=tolerance * top)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("delta", [0.0, torch.zeros(())])
 def test_zero_delta_is_straight_through_bit_for_bit(dtype, delta):
-    xn = torch.rand(3000, dtype=dtype, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    v = (6 * torch.rand(3000, dtype=dtype, generator=torch.Generator().manual_seed(0)) - 3).requires_grad_()
     g = normal(3000, seed=1, dtype=dtype) * 10.0 ** torch.randint(-30, 30, (3000,), generator=torch.Generator().manual_seed(2))
-    (got,) = torch.autograd.grad(gste_round(xn, 2, delta), xn, g)
+    (got,) = torch.autograd.grad(gste(v, nearest_odd(v.detach()), delta), v, g)
     assert torch.equal(got, g)
 
 
@@ -96,16 +97,13 @@ def test_no_gradient_reaches_delta_or_the_rounded_values():
     assert rounded.grad is None and delta.grad is None and value.grad is not None
 
 
-def test_bad_rounding_arguments():
+def test_bad_bits_and_deltas():
     for bits in (0, 9, -1, 2.0, True, "4"):
         with pytest.raises(ConfigError, match="from 1 to 8"):
-            gste_round(torch.zeros(1), bits)
-    for value in (-0.1, 1.1, math.nan):
-        with pytest.raises(ConfigError, match="clip them first"):
-            gste_round(torch.tensor([0.5, value]), 2)
+            UniformQuantizer(bits)
     for delta in (-1.0, math.nan, math.inf):
         with pytest.raises(ConfigError, match="delta is"):
-            gste_round(torch.zeros(1), 2, delta)
+            UniformQuantizer(2).set_delta(delta)
 
 
 # ---- codes and values ------------------------------------------------------------------------------------------------------------
@@ -147,7 +145,8 @@ def test_values_equal_the_normalised_form(bits):
     x, g = normal(300, seed=3, std=0.5), normal(300, seed=4)
     a, b = x.clone().requires_grad_(), x.clone().requires_grad_()
     xn = ((a + beta) / (2 * beta)).clamp(0, 1)
-    expected = s * (2 * gste_round(xn, bits, delta * 2 * s) - 1)
+    z = torch.floor((2**bits - 1) * xn.detach() + 0.5) / (2**bits - 1)
+    expected = s * (2 * gste(xn, z, delta * 2 * s) - 1)
     got = ready(bits, beta=beta, s=s, delta=delta)(b)
     torch.testing.assert_close(got, expected, rtol=0, atol=1e-14)
     expected.backward(g)

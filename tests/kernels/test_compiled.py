@@ -70,3 +70,21 @@ def test_the_setting_of_numba_is_as_it_was_after_compiling(monkeypatch):
     with module._cache_in(Path("other")):
         assert numba.config.CACHE_DIR == "other"
     assert numba.config.CACHE_DIR == "given"
+
+
+def test_no_kernel_takes_more_arguments_than_one_can_tell_apart():
+    """What belongs together (a graph, what a sweep changes, its scratch) is one argument, a tuple."""
+    import importlib
+    import inspect
+    import pkgutil
+
+    from recq_lib import kernels
+
+    seen = {}
+    for module in pkgutil.iter_modules(kernels.__path__):
+        for name, value in vars(importlib.import_module(f"{kernels.__name__}.{module.name}")).items():
+            function = getattr(getattr(value, "serial", value), "py_func", None)
+            if function is not None:
+                seen[f"{module.name}.{name}"] = len(inspect.signature(function).parameters)
+    assert {"bpr._pool", "label_lists.receive"} <= set(seen)
+    assert [name for name, n in seen.items() if n > 8] == []

@@ -40,10 +40,9 @@ class Case:
         """(labels, volumes) after one sweep of the kernel; tallies must be clear again."""
         indptr, indices = self.graph
         labels, table = self.labels.copy(), self.table()
-        candidates = np.empty(max(1, int(np.diff(indptr).max())), np.uint32)
         order = self.order if order is None else np.asarray(order, np.uint32)
         indptr = indptr if indptr_type is None else indptr.astype(indptr_type)
-        kernel.sweep(order, indptr, indices, self.n_users, gamma, self.weights, labels, table, candidates)
+        kernel.sweep(order, (indptr, indices), self.n_users, gamma, self.weights, kernel.State.of(labels, table, indptr))
         assert not table[:, :, 0].any()
         return labels, table[:, :, 1]
 
@@ -125,7 +124,7 @@ def dense_objective(case, gamma, labels):
 
 @given(cases, gammas)
 def test_objective_equals_the_sum_over_all_pairs(case, gamma):
-    got = kernel.objective(*case.graph, case.n_users, gamma, case.weights, case.labels)
+    got = kernel.objective(case.graph, case.n_users, gamma, case.weights, case.labels)
     assert got == pytest.approx(dense_objective(case, gamma, case.labels), rel=1e-12, abs=1e-9)
 
 
@@ -149,11 +148,10 @@ def test_a_node_takes_the_label_of_a_neighbour_that_raises_the_objective_most(se
 
 @given(cases, gammas)
 def test_second_labels_equal_the_rule_written_out(case, gamma):
-    indptr, indices = case.graph
     table, second = case.table(), np.empty(case.n_users, np.int32)
     taken = np.isin(np.arange(case.order.size), case.labels[: case.n_users])
-    candidates = np.empty(max(1, int(np.diff(indptr).max())), np.uint32)
-    kernel.second_labels(indptr, indices, case.n_users, gamma, case.weights, case.labels, table, candidates, taken, second)
+    state = kernel.State.of(case.labels, table, case.graph[0])
+    kernel.second_labels(case.graph, case.n_users, gamma, case.weights, state, taken, second)
     rows = neighbours_of(case.train)
     assert second.tolist() == naive_second(case.n_users, rows, gamma, case.weights, case.labels, case.volumes)
     np.testing.assert_array_equal(table, case.table())  # nothing is updated

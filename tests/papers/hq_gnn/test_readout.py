@@ -7,7 +7,8 @@ from torch.nn import functional as F
 from recq_lib.config import TrainConfig
 from recq_lib.errors import ConfigError
 from recq_lib.evaluation.ranking import evaluate
-from recq_lib.papers.hq_gnn.readout import SidedQuantizer, UniformQuantizer
+from recq_lib.papers.hq_gnn.quantizer import UniformQuantizer
+from recq_lib.papers.hq_gnn.readout import SidedQuantizer
 from recq_lib.papers.hq_gnn.trace import refresh_deltas
 from recq_lib.parts.readouts import LastLayer, MeanPool
 from recq_lib.runs.registry import build
@@ -155,8 +156,8 @@ def test_statistics_and_deltas_by_side():
 @pytest.mark.parametrize(("bits", "blocks", "expected"), [(1, 1, 16 * 8), (2, 1, 16 * 16), (2, 3, 3 * 16 * 16)])
 def test_bytes(bits, blocks, expected):
     class Wide(MeanPool):
-        def n_bytes(self, n_nodes, dim, n_layers):
-            return 4 * n_nodes * dim * blocks
+        def width(self, dim, n_layers):
+            return dim * blocks
 
     readout = SidedQuantizer(N_USERS, N_ITEMS, bits, inner=Wide(), blocks=blocks)
     assert readout.n_bytes(N_USERS + N_ITEMS, 64, 2) == expected  # 64 columns per block: one word per plane

@@ -6,7 +6,7 @@ from helpers import random_interactions
 
 from recq_lib.graph.adjacency import Graph
 from recq_lib.kernels.sampling import draw_uniform
-from recq_lib.training import expansion
+from recq_lib.training import layer_expansion as expansion
 
 
 @pytest.fixture(scope="module")
