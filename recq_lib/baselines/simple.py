@@ -14,10 +14,28 @@ from recq_lib.errors import ConfigError
 from recq_lib.parts.method import Method
 
 
-class MostPop:
+class ClosedForm:
+    """What the scorers here have in common.
+
+    n_users, n_items : sizes of the data
+    user_ids [U], item_ids [I] : own ids of the data, or None where numbers are the ids
+    """
+
+    def __init__(self, data: Interactions) -> None:
+        self._train = data.train
+        self.n_users, self.n_items = data.n_users, data.n_items
+        self.user_ids, self.item_ids = data.user_ids, data.item_ids
+
+    def interactions(self) -> sp.csr_matrix:
+        """The training interactions [n_users, n_items]."""
+        return self._train
+
+
+class MostPop(ClosedForm):
     """Score of an item: its number of training interactions."""
 
     def __init__(self, data: Interactions) -> None:
+        super().__init__(data)
         self._popularity = np.bincount(data.train.indices, minlength=data.n_items).astype(np.float32)
 
     def score_block(self, users: np.ndarray) -> np.ndarray:
@@ -27,7 +45,7 @@ class MostPop:
         return {"parameters": 0, "stored": self._popularity.nbytes}
 
 
-class ItemKNN:
+class ItemKNN(ClosedForm):
     """Sum of shrunk cosine similarities to the user's items, `neighbours` kept per item (Sarwar et al., WWW 2001).
 
     sim(i, j) = n_ij / (√(n_i·n_j) + shrink)
@@ -36,7 +54,7 @@ class ItemKNN:
     def __init__(self, data: Interactions, neighbours: int = 100, shrink: float = 10.0, block: int = 1024) -> None:
         if neighbours < 1:
             raise ConfigError(f"neighbours is {neighbours}, but must be at least 1")
-        self._train = data.train
+        super().__init__(data)
         norms = np.sqrt(np.bincount(data.train.indices, minlength=data.n_items).astype(np.float64))
         transposed = data.train.T.tocsr()
         rows = [self._nearest(transposed, data.train, norms, start, block, neighbours, shrink) for start in range(0, data.n_items, block)]
@@ -60,7 +78,7 @@ class ItemKNN:
         return {"parameters": 0, "stored": self._similarity.data.nbytes + self._similarity.indices.nbytes + self._similarity.indptr.nbytes}
 
 
-class EASE:
+class EASE(ClosedForm):
     """EASE^R (Steck, WWW 2019): ridge regression of items on items with zero diagonal, in closed form.
 
     P = (XᵀX + λI)⁻¹, B = I - P·diag(1/P_jj); score = x_u B. Needs items² float64 three times while solving.
@@ -80,7 +98,8 @@ class EASE:
         inverse = np.linalg.inv(gram)
         weights = inverse / -np.diag(inverse)
         weights[np.diag_indices_from(weights)] = 0.0
-        self._train, self._weights = data.train, weights.astype(np.float32)
+        super().__init__(data)
+        self._weights = weights.astype(np.float32)
 
     def score_block(self, users: np.ndarray) -> np.ndarray:
         return np.asarray(self._train[users] @ self._weights)
@@ -89,7 +108,7 @@ class EASE:
         return {"parameters": self._weights.nbytes, "stored": self._weights.nbytes}
 
 
-class GFCF:
+class GFCF(ClosedForm):
     """GF-CF (Shen et al., CIKM 2021): a linear graph filter plus an ideal low-pass filter, in closed form.
 
     R̃ = D_U^-1/2 R D_I^-1/2;  score = r_u (R̃ᵀR̃ + α·D_I^-1/2 V_k V_kᵀ D_I^1/2), V_k the top-k right singular vectors of R̃.
@@ -104,7 +123,8 @@ class GFCF:
         normalised = (sp.diags(user_scale) @ data.train @ sp.diags(item_scale)).tocsr().astype(np.float64)
         start = np.random.default_rng(seed).standard_normal(min(normalised.shape))
         _, _, right = svds(normalised, k=n_factors, v0=start)
-        self._train, self._normalised = data.train, normalised.astype(np.float32)
+        super().__init__(data)
+        self._normalised = normalised.astype(np.float32)
         self._low_in = (item_scale[:, None] * right.T).astype(np.float32)  # [I, k]
         back = np.divide(1.0, item_scale, out=np.zeros_like(item_scale), where=item_scale > 0)
         self._low_out = (alpha * right * back).astype(np.float32)  # [k, I]

@@ -17,9 +17,9 @@ from recq_lib.io.output import show
 from recq_lib.io.progress import interactive
 from recq_lib.io.switches import switch
 from recq_lib.runs import run as runs
-from recq_lib.runs.device import usable_device
 from recq_lib.runs.records import PROFILES, RunRecord
 from recq_lib.runs.registry import method
+from recq_lib.training.device import usable_device
 from recq_lib.training.trainer import Trainer
 
 
@@ -108,6 +108,9 @@ def _told(record: RunRecord) -> str:
     spec = record.spec
     lines = [f"{name:<28} {100 * value:8.3f} %" for name, value in record.metrics.items()]
     sizes = ", ".join(f"{part} {size / 1e6:,.3f} MB" for part, size in record.n_bytes.items())
+    if "epochs" in record.timings:  # closed forms have none
+        best, last = int(record.timings["best_epoch"]), int(record.timings["epochs"]) - 1
+        lines.append(f"epochs: best {best}, last {last}; the best of those evaluated is kept")
     return "\n".join([f"{spec.method} on {spec.dataset}, seed {spec.seed} (record {spec.key})", *lines, f"bytes: {sizes}"])
 
 

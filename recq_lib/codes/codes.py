@@ -82,7 +82,9 @@ class Codes:
             if values.dtype != np.float32 or values.shape != shape:
                 raise ConfigError(f"{name} are {values.dtype} of shape {values.shape}, but must be float32 of shape {shape}")
             if not np.isfinite(values).all():
-                raise ConfigError(f"{name} hold NaN or infinity; training has diverged (lower the learning rate), or float32 is too small")
+                row = _first_row(np.atleast_2d(~np.isfinite(values)))
+                cause = "float32 is too small for them, or, if a model made them, training has diverged"
+                raise ConfigError(f"{name} hold NaN or infinity in row {row}; {cause}")
         if not 0 <= self.n_users <= self.n_nodes:
             raise ConfigError(f"n_users is {self.n_users}, but must lie between 0 and the number of nodes {self.n_nodes}")
 
@@ -98,7 +100,8 @@ class Codes:
         if values.dtype.kind not in "fi":
             raise ConfigError(f"vectors are {values.dtype}, but must be floats or signed integers: their signs are the code")
         if np.isnan(values).any():
-            raise ConfigError("the vectors to pack hold NaN; training has diverged, lower the learning rate")
+            row = _first_row(np.isnan(values).any(axis=2))
+            raise ConfigError(f"the vectors to pack hold NaN in row {row}; if a model made them, training has diverged")
         return cls(planes_of_signs(values), *_factors(values.shape[0], scales, weights), values.shape[2], n_users)
 
     @classmethod
@@ -200,7 +203,7 @@ class Codes:
         [[1, 2], [1, 2]]
         """
         layout = self._layout(tie_seed)
-        return best_lists(layout, users, k, exclude, layout.order, self.n_users)
+        return best_lists(layout, users, k, () if exclude is None else (exclude,), layout.order, self.n_users)
 
     def _layout(self, tie_seed: int) -> ItemScores:
         """Items laid out for the kernel, kept from the last call."""
@@ -245,6 +248,11 @@ def as_array(values: Vectors) -> np.ndarray:
         values = values.detach().cpu()
         return (values.float() if str(values.dtype) == "torch.bfloat16" else values).numpy()
     return np.asarray(values)
+
+
+def _first_row(bad: np.ndarray) -> int:
+    """The first node that is bad in any segment; `bad` [S, N]."""
+    return int(bad.any(axis=0).argmax())
 
 
 def _segments(values, name: str) -> np.ndarray:

@@ -82,7 +82,8 @@ def _table(name: str, vectors) -> np.ndarray:
     if vectors.dtype.kind not in "fiu":
         raise ConfigError(f"{name} vectors are {vectors.dtype}, but must be numbers")
     if not np.isfinite(vectors).all():
-        raise ConfigError(f"{name} vectors hold NaN or infinity; training has diverged, lower the learning rate")
+        row = int((~np.isfinite(vectors)).any(axis=1).argmax())
+        raise ConfigError(f"{name} vectors hold NaN or infinity in row {row}; if a model made them, training has diverged")
     return vectors
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -62,19 +62,20 @@ class ItemScores:
 
 
 def best_lists(
-    tiles: topk.Tiles, users: ArrayLike, k: int, exclude: sp.csr_matrix | None, order: np.ndarray, n_users: int | None
+    tiles: topk.Tiles, users: ArrayLike, k: int, exclude: Sequence[sp.csr_matrix], order: np.ndarray, n_users: int | None
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """The `k` best items of each user and their scores, one array per user each; fewer where fewer are left.
 
     Parameters
     ----------
     tiles : scores of a block of users, items in the `order` of ties
-    n_users : users that there are; None where the scorer does not tell
+    exclude : matrices [users, items]; what is stored in a user's row of any is left out
+    n_users : users that there are; None where the scorer does not tell, then as many as `exclude` has rows
 
     Raises `ConfigError` for unknown users, a k below 1, and an `exclude` that is not a sparse matrix [users, items].
     """
+    n_users, masks = masks_of(exclude, n_users, order.size)
     k, wanted = whole("k", k, 1), user_numbers(users, n_users)
-    masks = [] if exclude is None else [_exclude(exclude, n_users, order.size)]
     ids, scores = topk.best(tiles, wanted, min(k, order.size), masks, order, block=topk.USERS)
     counts = (ids >= 0).sum(axis=1)
     return [row[:n] for row, n in zip(ids, counts, strict=True)], [row[:n] for row, n in zip(scores, counts, strict=True)]
@@ -92,9 +93,19 @@ def user_numbers(users: ArrayLike, n_users: int | None) -> np.ndarray:
     return wanted.astype(np.int32)
 
 
-def _exclude(matrix: sp.csr_matrix, n_users: int | None, n_items: int) -> sp.csr_matrix:
-    if not hasattr(matrix, "tocsr"):
-        raise ConfigError(f"exclude is of type {type(matrix).__name__}, but must be a sparse matrix [users, items], such as data.train")
-    if matrix.shape != (matrix.shape[0] if n_users is None else n_users, n_items):
-        raise ConfigError(f"exclude has shape {matrix.shape}, but must be [users, items] = {(n_users, n_items)} like what is searched")
-    return matrix.tocsr()
+def masks_of(matrices: Sequence[sp.csr_matrix], n_users: int | None, n_items: int) -> tuple[int | None, list[sp.csr_matrix]]:
+    """(users, `matrices` as CSR); an unknown number of users is that of the first matrix.
+
+    Raises `ConfigError` for what is no sparse matrix [n_users, n_items]: the kernel reads rows and columns without looking.
+    """
+    masks = []
+    for matrix in matrices:
+        if not hasattr(matrix, "tocsr"):
+            kind = type(matrix).__name__
+            raise ConfigError(f"exclude is of type {kind}, but must be a sparse matrix [users, items], such as data.train")
+        if matrix.ndim == 2 and n_users is None:
+            n_users = matrix.shape[0]
+        if matrix.shape != (n_users, n_items):
+            raise ConfigError(f"exclude has shape {matrix.shape}, but must be [users, items] = {(n_users, n_items)} like what is searched")
+        masks.append(matrix.tocsr())
+    return n_users, masks

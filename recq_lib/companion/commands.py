@@ -28,7 +28,7 @@ class Study:
 
     def run(self) -> int:
         from recq_lib.companion.studies.study import plans, run_study
-        from recq_lib.runs.device import usable_device
+        from recq_lib.training.device import usable_device
 
         there = tuple(sorted({plan.dataset for plan in plans(self.name, self.profile)}))
         if self.dataset is not None:

@@ -5,43 +5,19 @@ Ties are broken by a seeded permutation of the items (`kernels.topk.tie_order`):
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import scipy.sparse as sp
-import torch
 
+from recq_lib.codes.search import masks_of, user_numbers
 from recq_lib.data.interactions import Interactions
-from recq_lib.errors import ConfigError
+from recq_lib.errors import ConfigError, whole
 from recq_lib.evaluation import metrics
 from recq_lib.evaluation.ranking_device import rank_on_device
+from recq_lib.evaluation.scorers import TILE_USERS, Scorer, Scores, scores_of
 from recq_lib.kernels import topk
-
-# scores of one tile stay in the cache near a core between the product and the scan
-TILE_USERS, _TILE_ITEMS = topk.USERS, 1024
-
-
-class BlockScorer(Protocol):
-    """What the simple baselines offer: scores [b, n_items] (float32) for a block of users."""
-
-    def score_block(self, users: np.ndarray) -> np.ndarray: ...
-
-
-class Embedder(Protocol):
-    """What models offer: (users [U, D], items [I, D]) as they are searched."""
-
-    def embeddings(self) -> tuple[torch.Tensor, torch.Tensor]: ...
-
-
-class Tiled(Protocol):
-    """What codes offer: scores tile by tile, items in the order given."""
-
-    def tiles(self, order: np.ndarray) -> topk.Tiles: ...
-
-
-Scorer = Embedder | Tiled | BlockScorer | tuple[torch.Tensor | np.ndarray, torch.Tensor | np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -94,7 +70,8 @@ def evaluate(
     mask : splits whose items are never recommended to their users (BACO masks train only when it validates)
     tie_seed : of the order of items that decides between equal scores
 
-    Raises `ConfigError` for cut-offs outside the catalogue, an empty split, and vectors of other shapes or not finite.
+    Raises `ConfigError` for cut-offs outside the catalogue, an empty split, a scorer of other sizes than the data, and vectors of
+    other shapes, not finite, or so large that scores exceed float32.
 
     >>> import recq_lib as recq
     >>> data = recq.load("synthetic-tiny")
@@ -104,14 +81,18 @@ def evaluate(
     >>> result.per_user("recall@20").shape == result.users.shape  # one value per user with test items
     True
     """
-    ks = _check_cutoffs(ks, data.n_items)
+    if not isinstance(data, Interactions):
+        kind = type(data).__name__
+        raise ConfigError(f"data is of type {kind}, but must be Interactions; the scorer comes first: evaluate(scorer, data)")
+    ks, scores = _check_cutoffs(ks, data.n_items), scores_of(scorer)
+    scores.sizes(data.n_users, data.n_items, f"{data.name} has")
     relevant = data.split(split)
     counts = np.diff(relevant.indptr)
     users = np.flatnonzero(counts).astype(np.int32)
     if users.size == 0:
         raise ConfigError(f"{data.name}: split {split!r} is empty; choose another split or carve one with data.splits.with_validation")
     masks = [data.split(name) for name in mask if name != split and data.split(name).nnz]
-    top = rank(scorer, users, data.n_items, max(ks), masks, tie_seed=tie_seed)
+    top = _ranked(scores, users, data.n_items, max(ks), masks, tie_seed)
     hits = _contains(relevant, users, top)
     n_relevant = counts[users].astype(np.int32)
     values: dict[str, float] = {}
@@ -122,67 +103,21 @@ def evaluate(
 
 
 def rank(scorer: Scorer, users: np.ndarray, n_items: int, k: int, masks: Sequence, *, tie_seed: int = 0) -> np.ndarray:
-    """Item ids [len(users), k] (int32), best first, items in any of the CSR `masks` left out; `scorer` as in `evaluate`."""
+    """Item ids [len(users), k] (int32), best first, items in any of the CSR `masks` left out; `scorer` as in `evaluate`.
+
+    Raises `ConfigError` for a catalogue that is not the scorer's, unknown users and masks of another shape.
+    """
+    scores = scores_of(scorer)
+    n_users, n_items = scores.sizes(None, n_items, "the catalogue to rank has")
+    n_users, masks = masks_of(masks, n_users, n_items)
+    return _ranked(scores, user_numbers(users, n_users), n_items, k, masks, tie_seed)
+
+
+def _ranked(scores: Scores, users: np.ndarray, n_items: int, k: int, masks: Sequence, tie_seed: int) -> np.ndarray:
     order = topk.tie_order(n_items, tie_seed)
-    scorer = _vectors_of(scorer)
-    if isinstance(scorer, tuple) and scorer[0].device.type != "cpu":
-        return rank_on_device(*scorer, users, k, masks, order)
-    return topk.best(_tiles(scorer, order), users, k, masks, order, block=TILE_USERS)[0]
-
-
-def tiles_of(scorer: Scorer, order: np.ndarray) -> topk.Tiles:
-    """Scores of `scorer` (as in `evaluate`) on the CPU, tile by tile, items in the `order` of ties."""
-    return _tiles(_vectors_of(scorer), order)
-
-
-def _tiles(scorer: Scorer, order: np.ndarray) -> topk.Tiles:
-    if isinstance(scorer, tuple):
-        users, items = (side.cpu().float() for side in scorer)
-        return _DotTiles(users, items[torch.from_numpy(order).long()])
-    if hasattr(scorer, "tiles"):  # scores in the order that they are asked for, such as `Codes`
-        return scorer.tiles(order)
-    return _BaselineTiles(scorer, order)
-
-
-def _vectors_of(scorer: Scorer) -> Scorer:
-    """A model or pair of vectors as a checked pair of tensors; what scores by itself as it is."""
-    if hasattr(scorer, "tiles") or hasattr(scorer, "score_block"):
-        return scorer
-    users, items = (torch.as_tensor(side).detach() for side in (scorer.embeddings() if hasattr(scorer, "embeddings") else scorer))
-    if users.ndim != 2 or items.ndim != 2 or users.shape[1] != items.shape[1]:
-        shapes = f"{tuple(users.shape)} and {tuple(items.shape)}"
-        raise ConfigError(f"user and item vectors have shapes {shapes}, but must be [users, d] and [items, d] of one width d")
-    if not (torch.isfinite(users).all() and torch.isfinite(items).all()):
-        raise ConfigError("the embeddings hold NaN or infinity; training has diverged, lower the learning rate")
-    return users, items
-
-
-class _DotTiles:
-    """Scores of inner products, a tile of users × items at a time."""
-
-    def __init__(self, users: torch.Tensor, items: torch.Tensor) -> None:
-        self.users = users
-        self.tiles = [part.t().contiguous() for part in items.split(_TILE_ITEMS)]
-        self.buffers = [torch.empty(TILE_USERS, tile.shape[1]) for tile in (self.tiles[0], self.tiles[-1])]
-
-    def __call__(self, users: np.ndarray) -> Iterator[np.ndarray]:
-        rows = self.users[torch.from_numpy(users).long()]
-        for tile in self.tiles:
-            out = self.buffers[tile.shape[1] != _TILE_ITEMS][: rows.shape[0]]
-            yield torch.mm(rows, tile, out=out).numpy()
-
-
-class _BaselineTiles:
-    """Scores of a `BlockScorer`: one tile as wide as the catalogue."""
-
-    def __init__(self, model: BlockScorer, position_to_item: np.ndarray) -> None:
-        self.model, self.position_to_item = model, position_to_item
-
-    def __call__(self, users: np.ndarray) -> Iterator[np.ndarray]:
-        block = np.ascontiguousarray(self.model.score_block(users)[:, self.position_to_item], dtype=np.float32)
-        if np.isnan(block).any():
-            raise ConfigError(f"scores of users {users[0]}…{users[-1]} hold NaN; check the model's input")
-        yield block
+    if scores.vectors is not None and scores.vectors[0].device.type != "cpu":
+        return rank_on_device(*scores.vectors, users, k, masks, order)
+    return topk.best(scores.tiles(order), users, k, masks, order, block=TILE_USERS)[0]
 
 
 def _contains(matrix: sp.csr_matrix, users: np.ndarray, items: np.ndarray) -> np.ndarray:
@@ -195,9 +130,9 @@ def _contains(matrix: sp.csr_matrix, users: np.ndarray, items: np.ndarray) -> np
 
 
 def _check_cutoffs(ks: Sequence[int], n_items: int) -> tuple[int, ...]:
-    ks = tuple(sorted({int(k) for k in ks}))
+    if isinstance(ks, str) or not isinstance(ks, Iterable):
+        raise ConfigError(f"ks is {ks!r}, but must be a list of cutoffs, such as (20,)")
+    ks = tuple(sorted({whole("K", k, 1, n_items) for k in ks}))
     if not ks:
         raise ConfigError("ks is empty; give at least one cutoff, such as (20,)")
-    if ks[0] < 1 or ks[-1] > n_items:
-        raise ConfigError(f"K is {ks[0] if ks[0] < 1 else ks[-1]}, but must lie between 1 and the catalogue size {n_items}")
     return ks

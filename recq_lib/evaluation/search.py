@@ -7,8 +7,7 @@ import scipy.sparse as sp
 from numpy.typing import ArrayLike
 
 from recq_lib.codes.search import best_lists
-from recq_lib.errors import ConfigError
-from recq_lib.evaluation.ranking import Scorer, tiles_of
+from recq_lib.evaluation.scorers import Scorer, scores_of
 from recq_lib.kernels import topk
 
 
@@ -23,10 +22,10 @@ def search(
     users : [B] user numbers
     k : at least 1; a user for whom fewer items are left gets fewer
     exclude : CSR matrix [users, items]; what is stored in a user's row is not returned to that user
-    n_items : size of the catalogue, for a `BlockScorer` alone, which does not tell it
+    n_items : size of the catalogue, for a scorer of your own that does not tell it; its users are then those of `exclude`
     tie_seed : among equal scores the item that comes first in a permutation with this seed wins
 
-    Raises `ConfigError` for unknown users, a k below 1, an `exclude` of another shape, and vectors that are not finite.
+    Raises `ConfigError` for unknown users, a k below 1, an `exclude` of another shape, and vectors as in `evaluate`.
 
     >>> import numpy as np, scipy.sparse as sp
     >>> import recq_lib as recq
@@ -38,17 +37,7 @@ def search(
     >>> [found.tolist() for found in recq.search((users, items), [0, 1], k=2, exclude=seen)[0]]  # one is left for user 0
     [[2], [0, 2]]
     """
-    n_users, n_items = _sizes(scorer, n_items)
+    scores = scores_of(scorer)
+    n_users, n_items = scores.sizes(None, n_items, "n_items says")
     order = topk.tie_order(n_items, tie_seed)
-    return best_lists(tiles_of(scorer, order), users, k, exclude, order, n_users)
-
-
-def _sizes(scorer: Scorer, n_items: int | None) -> tuple[int | None, int]:
-    """(users, items); users None where the scorer does not tell."""
-    if hasattr(scorer, "n_items"):
-        return scorer.n_users, scorer.n_items
-    if isinstance(scorer, tuple):
-        return len(scorer[0]), len(scorer[1])
-    if n_items is None:
-        raise ConfigError(f"{type(scorer).__name__} does not tell the size of the catalogue; pass n_items, e.g. data.n_items")
-    return None, n_items
+    return best_lists(scores.tiles(order), users, k, () if exclude is None else (exclude,), order, n_users)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 from numba import njit, prange
 
+from recq_lib.errors import ConfigError, whole
 from recq_lib.kernels.compiled import compiled
 
 USERS = 512  # whose scores are in memory at once
@@ -23,7 +24,7 @@ def tie_order(n_items: int, seed: int) -> np.ndarray:
 
     Item ids often follow popularity, so an order by id would favour models with many ties (MostPop, 1-bit codes).
     """
-    return np.random.default_rng(seed).permutation(n_items).astype(np.int32)
+    return np.random.default_rng(whole("tie_seed", seed, 0)).permutation(n_items).astype(np.int32)
 
 
 def best(tiles: Tiles, users: np.ndarray, k: int, masks: Sequence, order: np.ndarray, *, block: int) -> tuple[np.ndarray, np.ndarray]:
@@ -35,6 +36,8 @@ def best(tiles: Tiles, users: np.ndarray, k: int, masks: Sequence, order: np.nda
     masks : CSR matrices [users, items]; the items stored in a user's row are left out
     order : from `tie_order`
     block : users whose scores are in memory at once
+
+    Raises `ConfigError` where tiles are not scores of these users with all items: the kernels do not look.
     """
     n_items = order.size
     position_of = np.empty(n_items if masks else 0, np.int32)
@@ -46,10 +49,15 @@ def best(tiles: Tiles, users: np.ndarray, k: int, masks: Sequence, order: np.nda
         start(scores[of_part], places[of_part], n_items)
         first = 0
         for tile in tiles(part):
+            if tile.ndim != 2 or tile.shape[0] != part.size or first + tile.shape[1] > n_items:
+                rule = f"{part.size} rows and {n_items - first} columns at most"
+                raise ConfigError(f"a tile of scores has shape {tile.shape} at position {first}, but must have {rule}")
             for matrix in masks:
                 mask_rows(tile, first, part, matrix.indptr, matrix.indices, position_of)
             push(tile, first, scores[of_part], places[of_part])
             first += tile.shape[1]
+        if first != n_items:
+            raise ConfigError(f"the tiles of scores hold {first} items, but must hold {n_items}")
         finish(scores[of_part], places[of_part], n_items)
     return np.where(places >= 0, order[places], np.int32(-1)), scores
 

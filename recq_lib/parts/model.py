@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import scipy.sparse as sp
 import torch
 from torch import nn
 
@@ -56,6 +57,10 @@ class Recommender(nn.Module):
     @property
     def n_items(self) -> int:
         return self.graph.n_items
+
+    def interactions(self) -> sp.csr_matrix:
+        """The training interactions [n_users, n_items] that its graph was made from."""
+        return self.graph.interactions()
 
     def layers(self, rows: torch.Tensor | None = None) -> torch.Tensor:
         """Layers [L+1, R, d] at the nodes `rows` (all nodes without it)."""

@@ -7,25 +7,29 @@ import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import ArrayLike
 
+from recq_lib.codes.search import best_lists
 from recq_lib.data.ids import look_up
-from recq_lib.evaluation.search import search
-from recq_lib.parts.model import Recommender
+from recq_lib.errors import ConfigError
+from recq_lib.evaluation.scorers import Scorer, scores_of
+from recq_lib.kernels.topk import tie_order
 
 
 def recommend(
-    model: Recommender, users: ArrayLike | None = None, k: int = 10, *, exclude: sp.csr_matrix | None = None, seen: bool = False
+    model: Scorer, users: ArrayLike | None = None, k: int = 10, *, exclude: sp.csr_matrix | None = None, seen: bool = False
 ) -> pd.DataFrame:
     """The best `k` items for each user: a table with the columns user, rank (from 1), item, score.
 
     Parameters
     ----------
-    model : trained, or read by `Recommender.load`; it knows the training interactions and the own ids of its data
+    model : what `build` or `Recommender.load` gives; it knows the training interactions and the own ids of its data. Any other scorer
+        that `evaluate` takes will do: its `user_ids` and `item_ids` are used where it has them, and what is known comes by `exclude`
     users : own ids (numbers where the data had none); all users without it
     k : items per user, at least 1; a user for whom fewer are left has fewer rows
     exclude : further interactions [users, items] by number that are not recommended again, such as `data.val`
     seen : recommend also what a user has in the training interactions
 
-    Raises `DataError` for an unknown user, `ConfigError` for a k below 1 or an `exclude` of another shape.
+    Raises `DataError` for an unknown user, `ConfigError` for a k below 1, an `exclude` of another shape or no sparse matrix, and a scorer
+    that does not tell its sizes or, without `exclude` and `seen`, the training interactions.
 
     >>> import pandas as pd
     >>> import recq_lib as recq
@@ -38,26 +42,49 @@ def recommend(
     >>> len(recq.recommend(model, k=2, seen=True))  # two items for each of three users
     6
     """
-    numbers = np.arange(model.n_users) if users is None else look_up(users, _index(model), "user", "the model's data")
-    known = None if seen else model.graph.interactions()
-    if exclude is not None:
-        known = exclude.tocsr() if known is None else (known + exclude.tocsr())
-    items, scores = search(model, numbers, k, known)
+    scores = scores_of(model)
+    if scores.n_users is None or scores.n_items is None:
+        raise ConfigError(f"{scores.name} does not tell its users and items; give it n_users and n_items, or user_ids and item_ids")
+    user_ids, item_ids = _ids(model, "user", scores.n_users), _ids(model, "item", scores.n_items)
+    if users is None:
+        numbers = np.arange(scores.n_users)
+    else:
+        numbers = look_up(users, scores.n_users if user_ids is None else _index(model, user_ids), "user", "the model's data")
+    known = None if seen else _known(model, scores.name, exclude)
+    left_out, order = [matrix for matrix in (known, exclude) if matrix is not None], tie_order(scores.n_items, 0)
+    items, values = best_lists(scores.tiles(order), numbers, k, left_out, order, scores.n_users)
     counts = [found.size for found in items]
     found = np.concatenate(items) if items else np.empty(0, np.int32)
     return pd.DataFrame(
         {
-            "user": np.repeat(_own(model.user_ids, numbers), counts),
+            "user": np.repeat(numbers if user_ids is None else user_ids[numbers], counts),
             "rank": np.concatenate([np.arange(1, n + 1) for n in counts]) if counts else np.empty(0, np.int64),
-            "item": _own(model.item_ids, found),
-            "score": np.concatenate(scores) if scores else np.empty(0, np.float32),
+            "item": found if item_ids is None else item_ids[found],
+            "score": np.concatenate(values) if values else np.empty(0, np.float32),
         }
     )
 
 
-def _index(model: Recommender) -> pd.Index | int:
-    return model.n_users if model.user_ids is None else pd.Index(model.user_ids, dtype=model.user_ids.dtype)
+def _known(model: Scorer, name: str, exclude: sp.csr_matrix | None) -> sp.csr_matrix | None:
+    """The training interactions; None where only `exclude` says what is known."""
+    if hasattr(model, "interactions"):
+        return model.interactions()
+    if exclude is None:
+        raise ConfigError(f"{name} does not tell what its users have already; pass exclude, e.g. data.train, or seen=True")
+    return None
 
 
-def _own(ids: np.ndarray | None, numbers: np.ndarray) -> np.ndarray:
-    return numbers if ids is None else ids[numbers]
+def _ids(model: Scorer, side: str, size: int) -> np.ndarray | None:
+    """Own ids [size] of one side, or None where numbers are the ids."""
+    ids = getattr(model, f"{side}_ids", None)
+    if ids is not None and len(ids) != size:
+        raise ConfigError(f"{side}_ids are {len(ids)}, but the scorer has {size} {side}s; give it one id for each")
+    return None if ids is None else np.asarray(ids)
+
+
+def _index(model: Scorer, ids: np.ndarray) -> pd.Index:
+    """The index of own ids, kept on the model: to build it takes longer than to answer a few users."""
+    kept = getattr(model, "__dict__", {})
+    if "_user_index" not in kept or kept["_user_index"][0] is not ids:
+        kept["_user_index"] = (ids, pd.Index(ids, dtype=ids.dtype))
+    return kept["_user_index"][1]

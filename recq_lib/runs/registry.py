@@ -15,7 +15,7 @@ from recq_lib import baselines, papers
 from recq_lib.config import TrainConfig
 from recq_lib.data.interactions import Interactions
 from recq_lib.errors import ConfigError, one_of
-from recq_lib.evaluation.ranking import BlockScorer
+from recq_lib.evaluation.scorers import BlockScorer
 from recq_lib.parts.method import FAMILIES, Method, Sharer
 from recq_lib.parts.model import Recommender
 

@@ -19,10 +19,10 @@ from recq_lib.parts.method import Method
 from recq_lib.parts.model import Recommender
 from recq_lib.runs import provenance, registry
 from recq_lib.runs import store as results
-from recq_lib.runs.device import default_device
 from recq_lib.runs.keys import key_params
 from recq_lib.runs.store import RunRecord, RunSpec
 from recq_lib.training import checkpoint as checkpoints
+from recq_lib.training.device import default_device
 from recq_lib.training.trainer import FitResult, Trainer, final_evaluation, fit
 
 _VALIDATION_FRACTION = 0.1

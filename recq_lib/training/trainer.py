@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import math
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from recq_lib.config import TrainConfig
@@ -23,6 +25,7 @@ from recq_lib.evaluation.ranking import Evaluation, evaluate
 from recq_lib.parts.model import Recommender
 from recq_lib.parts.pair_scores import pair_scores
 from recq_lib.training import checkpoint as checkpoints
+from recq_lib.training.device import usable_device
 from recq_lib.training.losses import bpr, l2_of_rows
 from recq_lib.training.sampling import TripleSampler
 from recq_lib.training.steps import step_for
@@ -68,12 +71,16 @@ class Batch:
 
 
 class Trainer:
-    """State of one run. `fit` is the usual entry; the class exists so that a notebook can step through a run."""
+    """State of one run. `fit` is the usual entry; the class exists so that a notebook can step through a run.
+
+    Raises `ConfigError` for a model that cannot be trained or was built on other training interactions, and for an unusable device.
+    """
 
     def __init__(self, model: Recommender, data: Interactions, config: TrainConfig, *, device: str | torch.device = "cpu") -> None:
-        self.model, self.data, self.config = model.to(device), data, config
-        self.device = torch.device(device)
-        self.sampler = TripleSampler(data, convention=config.sampling, negatives=config.negatives, seed=config.seed, device=device)
+        check_model(model, data)
+        self.device = torch.device(usable_device(device))
+        self.model, self.data, self.config = model.to(self.device), data, config
+        self.sampler = TripleSampler(data, convention=config.sampling, negatives=config.negatives, seed=config.seed, device=self.device)
         self.optimizer = torch.optim.Adam(model.parameter_groups(config.lr), lr=config.lr, weight_decay=config.weight_decay, fused=True)
         self.step = step_for(self)
         self.epoch = 0  # next epoch to train
@@ -228,11 +235,13 @@ def fit(
     config: TrainConfig | None = None,
     *,
     device: str | torch.device = "cpu",
-    checkpoint: Path | None = None,
+    checkpoint: Path | str | None = None,
     checkpoint_seconds: float = 60.0,
     on_epoch: Callable[[Trainer], None] | None = None,
 ) -> FitResult:
     """Train until `config.epochs` or early stopping; afterwards `model` holds the parameters of the best epoch.
+
+    Epochs 0, `eval_every`, 2·`eval_every`, … are evaluated, and the best of these is kept; a warning says when epoch 0 is the only one.
 
     Parameters
     ----------
@@ -240,7 +249,8 @@ def fit(
     checkpoint : file to resume from and to save to, at most every `checkpoint_seconds`; removed by the caller when done
     on_epoch : called after each epoch, for progress and for tests that interrupt
 
-    Raises `ConfigError` for a split or cut-off that the data do not have, `RecqError` when the loss is not finite.
+    Raises `ConfigError` for a model that is not trained or was built on other interactions, a device that cannot be used, and a split
+    or cut-off that the data do not have; `RecqError` when the loss is not finite.
 
     >>> import recq_lib as recq
     >>> data = recq.load("synthetic")
@@ -251,6 +261,7 @@ def fit(
     >>> 0 <= result.best_value <= 1  # of `select_metric` on the validation split, at `best_epoch`
     True
     """
+    check_model(model, data)
     config = config or model.config
     if config is None:
         raise ConfigError("config is missing: this model was not built by name; pass fit(model, data, TrainConfig(…))")
@@ -260,7 +271,11 @@ def fit(
             f"{data.name} has no validation split; carve one from train with data.splits.with_validation, "
             "or choose the authors' protocol (select_on='test') and say so"
         )
+    if 1 < config.epochs <= config.eval_every:
+        kept = f"only epoch 0 is evaluated, so its parameters are kept; set eval_every to at most {config.epochs - 1}"
+        warnings.warn(f"epochs is {config.epochs} and eval_every {config.eval_every}: {kept}", stacklevel=2)
     trainer = Trainer(model, data, config, device=device)
+    checkpoint = None if checkpoint is None else Path(checkpoint)
     resumed = checkpoint is not None and checkpoint.exists()
     if resumed:
         trainer.restore(checkpoint)
@@ -274,6 +289,21 @@ def fit(
             on_epoch(trainer)
     model.load_state_dict(trainer.best_state)
     return FitResult(trainer.history, trainer.best_epoch, trainer.best_value, trainer.seconds, trainer.stopped_early, resumed)
+
+
+def check_model(model: Recommender, data: Interactions) -> None:
+    """Refuse what cannot be trained on `data`: no `Recommender`, no `Interactions`, or the graph of other training interactions."""
+    if not isinstance(model, Recommender):
+        rule = "a closed form such as MostPop is ready as it is, with nothing to train; fit takes what build gives for other methods"
+        raise ConfigError(f"model is of type {type(model).__name__}, but must be a Recommender; {rule}")
+    if not isinstance(data, Interactions):
+        raise ConfigError(f"data is of type {type(data).__name__}, but must be Interactions: fit(model, data)")
+    own, other = model.graph.interactions(), data.train
+    if own.shape != other.shape or own.nnz != other.nnz:
+        sizes = [f"{m.shape[0]} users, {m.shape[1]} items and {m.nnz} training interactions" for m in (own, other)]
+        raise ConfigError(f"the model was built on {sizes[0]}, but {data.name} has {sizes[1]}; build it on the data to train on")
+    if not (np.array_equal(own.indptr, other.indptr) and np.array_equal(own.indices, other.indices)):
+        raise ConfigError(f"the model was built on other training interactions than those of {data.name}; build it on the data to train on")
 
 
 def _check_evaluations(data: Interactions, config: TrainConfig) -> None:

@@ -212,8 +212,12 @@ class TestEvaluation:
 
     def test_codes_of_other_data_are_refused(self):
         codes, data = random_codes(), random_interactions(n_users=20, n_items=31, n_pairs=300)
-        with pytest.raises(ConfigError, match="codes hold 30 items, but 31 are to be ranked"):
+        with pytest.raises(ConfigError, match="Codes has 30 items, but random has 31"):
             evaluate(codes, data)
         data = random_interactions(n_users=60, n_items=30, n_pairs=900)
-        with pytest.raises(ConfigError, match=r"user \d+ is unknown; numbers go from 0 to 19"):
+        with pytest.raises(ConfigError, match="Codes has 20 users, but random has 60"):
             evaluate(codes, data)
+        with pytest.raises(ConfigError, match="user 20 is unknown; numbers go from 0 to 19"):
+            rank(codes, np.arange(60), 30, 5, [])
+        with pytest.raises(ConfigError, match="codes hold 30 items, but 31 are to be ranked"):
+            codes.tiles(np.arange(31, dtype=np.int32))

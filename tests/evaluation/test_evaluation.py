@@ -5,7 +5,7 @@ from helpers import naive_ranking, random_interactions
 
 from recq_lib.data.interactions import Interactions
 from recq_lib.errors import ConfigError
-from recq_lib.evaluation import ranking as evaluation
+from recq_lib.evaluation import ranking, scorers
 from recq_lib.evaluation.ranking import evaluate, rank
 from recq_lib.evaluation.ranking_device import rank_on_device
 
@@ -42,8 +42,9 @@ def test_tiles_do_not_change_the_ranking(data, monkeypatch):
     pair = vectors(data, codes=True)
     whole = evaluate(pair, data, ks=(10,)).top
     for users, items in ((7, 9), (50, 40), (3, 1)):
-        monkeypatch.setattr(evaluation, "TILE_USERS", users)
-        monkeypatch.setattr(evaluation, "_TILE_ITEMS", items)
+        for module in (ranking, scorers):
+            monkeypatch.setattr(module, "TILE_USERS", users)
+        monkeypatch.setattr(scorers, "_TILE_ITEMS", items)
         np.testing.assert_array_equal(evaluate(pair, data, ks=(10,)).top, whole)
 
 

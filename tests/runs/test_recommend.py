@@ -8,7 +8,7 @@ import pytest
 import scipy.sparse as sp
 
 import recq_lib as recq
-from recq_lib.errors import DataError
+from recq_lib.errors import ConfigError, DataError
 
 EVENTS = pd.DataFrame(
     {"who": ["ann", "ann", "bob", "bob", "bob", "cid", "cid"], "what": [700, 900, 700, 800, 1000, 800, 900]}
@@ -75,3 +75,58 @@ def test_numbers_are_the_ids_of_catalogue_data():
 def test_a_model_from_a_file_recommends_the_same(model, tmp_path):
     back = recq.Recommender.load(model.save(tmp_path / "m"))
     pd.testing.assert_frame_equal(recq.recommend(back), recq.recommend(model))
+
+
+def test_values_of_exclude_do_not_matter(model, data):
+    """What is stored is left out: -1 beside the 1 of the training interactions, and a stored 0."""
+    for value in (-1.0, 0.0, 2.0):
+        again = data.train.copy()
+        again.data = np.full(again.nnz, value, np.float32)
+        pd.testing.assert_frame_equal(recq.recommend(model, exclude=again), recq.recommend(model))
+
+
+def test_an_exclude_that_does_not_fit_is_named(model):
+    with pytest.raises(ConfigError, match=r"exclude has shape \(3, 5\), but must be \[users, items\] = \(3, 4\)"):
+        recq.recommend(model, exclude=sp.csr_matrix((3, 5)))
+    with pytest.raises(ConfigError, match="exclude is of type ndarray"):
+        recq.recommend(model, exclude=np.zeros((3, 4)))
+
+
+@pytest.mark.parametrize("name", ["mostpop", "itemknn", "ease", "gfcf"])
+def test_closed_forms_recommend_in_own_ids(data, name):
+    table = recq.recommend(recq.build(name, data), k=4)
+    known = set(zip(EVENTS.who, EVENTS.what, strict=True))
+    left = {(who, what) for who in ("ann", "bob", "cid") for what in (700, 800, 900, 1000)} - known
+    assert set(zip(table["user"], table["item"], strict=True)) == left and len(table) == len(left)
+    if name == "mostpop":
+        bought = EVENTS.what.value_counts()
+        assert table.score.tolist() == bought[table["item"]].tolist()
+
+
+class Foreign:
+    """A scorer with ids, and neither sizes nor interactions."""
+
+    user_ids, item_ids = np.array(["x", "y"]), np.array([7, 8, 9])
+
+    def score_block(self, users):
+        return np.array([[1.0, 2.0, 3.0], [3.0, 2.0, 1.0]])[users]
+
+
+def test_any_scorer_with_ids_recommends():
+    seen = sp.csr_matrix(np.array([[0, 0, 1], [0, 0, 0]]))
+    assert recq.recommend(Foreign(), ["y", "x"], k=2, exclude=seen)["item"].tolist() == [7, 8, 8, 7]
+    assert recq.recommend(Foreign(), ["x"], k=1, seen=True)["item"].tolist() == [9]
+    with pytest.raises(ConfigError, match="Foreign does not tell what its users have already; pass exclude"):
+        recq.recommend(Foreign())
+
+
+def test_the_index_of_own_ids_is_built_once(model, data):
+    recq.recommend(model, ["ann"])
+    built = model.__dict__["_user_index"][1]
+    recq.recommend(model, ["bob"])
+    assert model.__dict__["_user_index"][1] is built
+    other = recq.build("mostpop", data)
+    recq.recommend(other, ["ann"])
+    other.user_ids = np.array(["cid", "bob", "ann"])  # other ids, another index
+    asked = recq.recommend(other, ["cid"], seen=True, exclude=None)
+    assert asked["user"].unique().tolist() == ["cid"] and other.__dict__["_user_index"][0] is other.user_ids

@@ -9,8 +9,8 @@ from recq_lib.errors import ConfigError
 from recq_lib.io import paths
 from recq_lib.runs import run as runs
 from recq_lib.runs import store as results
-from recq_lib.runs.device import default_device
 from recq_lib.runs.run import Plan
+from recq_lib.training.device import default_device
 
 TINY = TrainConfig(dim=4, n_layers=1, epochs=4, eval_every=2, patience=0, batch_size=64, ks=(5, 10), select_metric="recall@5")
 

@@ -2,6 +2,7 @@ import dataclasses
 import os
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -219,3 +220,46 @@ def test_final_evaluation_masks_train_and_val(data):
     for user, items in zip(top.users, top.top, strict=True):
         known = set(data.train[user].indices) | set(data.val[user].indices)
         assert not known & set(items.tolist())
+
+
+def test_a_model_of_other_training_interactions_is_refused(data):
+    other_sizes = random_interactions(n_users=41, n_items=30, n_pairs=400, val=40, test=80, seed=2)
+    fewer = random_interactions(n_users=40, n_items=30, n_pairs=399, val=40, test=80, seed=2)
+    same_sizes = random_interactions(n_users=40, n_items=30, n_pairs=400, val=40, test=80, seed=3)
+    model = build("lightgcn", data, CONFIG)
+    for other, text in (
+        (other_sizes, "built on 40 users, 30 items and 280 training interactions, but random has 41 users"),
+        (fewer, "280 training interactions, but random has 40 users, 30 items and 279 training interactions"),
+        (same_sizes, "built on other training interactions than those of random"),
+    ):
+        for call in (fit, Trainer):
+            with pytest.raises(ConfigError, match=text):
+                call(model, other, CONFIG)
+
+
+def test_what_cannot_be_trained_is_named(data):
+    for call in (fit, Trainer):
+        with pytest.raises(ConfigError, match="model is of type MostPop, .* nothing to train"):
+            call(build("mostpop", data), data, CONFIG)
+        with pytest.raises(ConfigError, match="data is of type Recommender, but must be Interactions"):
+            call(build("mf", data, CONFIG), build("mf", data, CONFIG), CONFIG)
+    with pytest.raises(ConfigError, match="device is 'banana', which PyTorch does not know"):
+        fit(build("mf", data, CONFIG), data, CONFIG, device="banana")
+
+
+def test_a_warning_says_when_only_epoch_0_is_evaluated(data):
+    def trained(**changes):
+        config = dataclasses.replace(CONFIG, **changes)
+        return fit(build("mf", data, config), data, config)
+
+    with pytest.warns(UserWarning, match="epochs is 3 and eval_every 3: only epoch 0 is evaluated.*eval_every to at most 2"):
+        assert trained(epochs=3, eval_every=3).best_epoch == 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        trained(epochs=3, eval_every=2)
+        trained(epochs=1, eval_every=10)
+
+
+def test_a_checkpoint_may_be_named_by_text(data, tmp_path):
+    fit(build("mf", data, CONFIG), data, CONFIG, checkpoint=str(tmp_path / "run.pt"))
+    assert fit(build("mf", data, CONFIG), data, CONFIG, checkpoint=str(tmp_path / "run.pt")).resumed

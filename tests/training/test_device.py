@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from recq_lib.errors import ConfigError
-from recq_lib.runs.device import usable_device
+from recq_lib.training.device import usable_device
 
 
 def test_what_can_compute_is_taken():
@@ -27,3 +27,9 @@ def test_device_that_does_not_compute(monkeypatch):
     text = r"^device is 'cuda:7', which cannot be used here \(Torch not compiled with CUDA enabled\); choose cpu or cuda:0 or cuda:1$"
     with pytest.raises(ConfigError, match=text):
         usable_device("cuda:7")
+
+
+def test_torch_devices_are_taken_as_well():
+    assert usable_device(torch.device("cpu")) == "cpu"
+    with pytest.raises(ConfigError, match="device is 'meta', which cannot be used here"):
+        usable_device(torch.device("meta"))

@@ -1,4 +1,4 @@
-"""Which device a run uses, found out before any work."""
+"""Which device training uses, found out before any work."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ def default_device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def usable_device(name: str | None) -> str:
+def usable_device(name: str | torch.device | None) -> str:
     """`name` ("cpu", "cuda", "cuda:1"), if PyTorch can compute on it here; None: `default_device()`.
 
     Raises `ConfigError` for a name that is no device and for a device that is not there.
     """
     if name is None:
         return default_device()
+    name = str(name)
     here = " or ".join(["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))])
     try:
         device = torch.device(name)
