@@ -31,11 +31,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def private_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Figures, executed copies, cache and checkpoints of the tests go to a temporary folder; bars are off."""
+    """Figures, executed copies, cache and checkpoints of the tests go to a temporary folder; bars are off. Records are the project's."""
     folder = tmp_path_factory.mktemp("recq")
     with pytest.MonkeyPatch.context() as patch:
         for name in ("FIGURES", "OUT", "CACHE", "CHECKPOINTS"):
             patch.setenv(f"RECQ_{name}_DIR", str(folder / name.lower()))
+        patch.delenv("RECQ_RESULTS_DIR", raising=False)
         patch.setenv("RECQ_PROGRESS", "0")
         yield
 

@@ -60,7 +60,7 @@ def figures_dir() -> Path:
 
 def drawing_dir() -> Path:
     """Where a notebook draws: `RECQ_FIGURES_DIR`, else `out/figures`. What is on show is renewed only when asked."""
-    return figures_dir() if os.environ.get("RECQ_FIGURES_DIR") else _folder("RECQ_OUT_DIR", project_root() / "out") / "figures"
+    return figures_dir() if os.environ.get("RECQ_FIGURES_DIR") else _kept("RECQ_OUT_DIR", "out") / "figures"
 
 
 def notebooks_dir() -> Path:

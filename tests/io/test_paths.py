@@ -17,6 +17,15 @@ FOLDERS = {
 }
 
 
+def test_notebooks_draw_into_their_own_folder_unless_one_is_named(monkeypatch, tmp_path):
+    """In a checkout, where no variable is set: as in a notebook that a reader has opened."""
+    assert paths.drawing_dir() == Path(__file__).resolve().parents[2] / "out" / "figures"
+    monkeypatch.setenv("RECQ_OUT_DIR", str(tmp_path / "out"))
+    assert paths.drawing_dir() == tmp_path / "out" / "figures"
+    monkeypatch.setenv("RECQ_FIGURES_DIR", str(tmp_path / "drawn"))
+    assert paths.drawing_dir() == tmp_path / "drawn"
+
+
 @pytest.fixture(autouse=True)
 def no_variables(monkeypatch):
     for variable in (*FOLDERS, "RECQ_CACHE_DIR", "RECQ_DATA_DIR", "XDG_CACHE_HOME", "XDG_DATA_HOME"):
@@ -60,6 +69,7 @@ def test_installed_library_writes_to_the_user(installed, monkeypatch):
         name: installed / ".local" / "share" / "recq" / name for name, _ in FOLDERS.values()
     }
     assert paths.cache_dir() == installed / ".cache" / "recq"
+    assert paths.drawing_dir() == installed / ".local" / "share" / "recq" / "out" / "figures"
     monkeypatch.setenv("XDG_DATA_HOME", str(installed / "data"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(installed / "cache"))
     assert (paths.results_dir(), paths.cache_dir()) == (installed / "data" / "recq" / "results", installed / "cache" / "recq")
