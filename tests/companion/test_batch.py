@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import subprocess
+import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -217,6 +218,41 @@ class TestRecords:
         records.prepare("quick")
         assert self.names(copy) == ["a.json", "a.npz", "own.json", "own.npz"]
         assert self.names(folder / "results") == ["a.json", "a.npz"]
+
+    def test_what_is_unchanged_is_left_alone_and_what_changed_is_replaced(self, folder: Path) -> None:
+        kept, other = record(folder / "results", "a", "paper"), record(folder / "results", "b", "paper")
+        records.prepare("quick")
+        copy = records.folder("quick") / "records" / "lastfm" / "baco"
+        before = {path.name: path.stat().st_ino for path in copy.iterdir()}
+        other.write_text(json.dumps({"spec": {"profile": "paper"}, "metrics": 1}))
+        records.prepare("quick")
+        after = {path.name: path.stat().st_ino for path in copy.iterdir()}
+        assert {name for name in before if before[name] != after[name]} == {"b.json"} and after.keys() == before.keys()
+        assert (copy / "b.json").read_bytes() == other.read_bytes() and (copy / "a.json").read_bytes() == kept.read_bytes()
+
+    def test_a_second_run_hides_nothing_from_a_reader(self, folder: Path) -> None:
+        for number in range(30):
+            record(folder / "results", f"r{number}", "paper")
+        records.prepare("quick")
+        copy, done, seen = records.folder("quick"), threading.Event(), []
+
+        def read() -> None:
+            while not done.is_set():
+                found = copy.glob("records/*/*/*.json")
+                try:
+                    seen.append(sum(path.read_text() != "" and path.with_suffix(".npz").read_bytes() == b"arrays" for path in found))
+                except FileNotFoundError:
+                    seen.append(-1)
+
+        reader = threading.Thread(target=read)
+        reader.start()
+        try:
+            for _ in range(20):
+                records.prepare("quick")
+        finally:
+            done.set()
+            reader.join()
+        assert set(seen) == {30}
 
     def test_paper_runs_add_to_the_project(self, folder: Path) -> None:
         record(folder / "results", "a", "paper")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -27,7 +28,10 @@ TREE = {
     "companion/style.py": "SHEET = 'house.mplstyle'\n",
     "companion/house.mplstyle": "axes.grid: True\n",
     "companion/spare.mplstyle": "axes.grid: False\n",
-    "companion/published.py": "from pathlib import Path\nFOLDER = Path(__file__).with_name('tables')\n",
+    "companion/published.py": "from pathlib import Path\nFOLDER = Path(__file__).with_name('tables')\n"
+    "TIMES, NONE = 'bench/times.json', 'bench/no.json'\n",
+    "../bench/times.json": "{}\n",
+    "../bench/other.json": "{}\n",
     "companion/tables/a.csv": "1\n",
     "companion/figures/__init__.py": "",
     "companion/figures/alpha.py": "from recq_lib.companion.figures import common\nfrom recq_lib.data import x\n",
@@ -58,7 +62,7 @@ FILES = {
     ALPHA: [*BASE, *(f"companion/figures/{name}.py" for name in ("__init__", "alpha", "common"))]
     + ["companion/house.mplstyle", "companion/notebook.py", "companion/style.py"],
     BETA: [*BASE, *(f"companion/figures/{name}.py" for name in ("__init__", "beta", "common"))]
-    + ["companion/published.py", "companion/tables/a.csv"],
+    + ["companion/published.py", "companion/tables/a.csv", "../bench/times.json"],
     PLAIN: [],
 }
 
@@ -67,14 +71,14 @@ class TestFiles:
     @pytest.mark.parametrize("source", FILES, ids=["inside-function-and-style", "relative-and-tables", "library-only"])
     def test_by_hand(self, package: Path, source: str) -> None:
         found = dependencies.companion_files(notebook(source), package)
-        assert [path.relative_to(package).as_posix() for path in found] == sorted(FILES[source])
+        assert sorted(os.path.relpath(path, package) for path in found) == sorted(FILES[source])
 
     def test_cell_that_does_not_parse_counts_for_nothing(self, package: Path) -> None:
         assert dependencies.companion_files(notebook("from recq_lib.companion import (", PLAIN), package) == []
 
     def test_one_of_two_cells_is_enough(self, package: Path) -> None:
         found = dependencies.companion_files(notebook(PLAIN, "if x:\n    from recq_lib.companion import published"), package)
-        assert [path.name for path in found] == ["__init__.py", "published.py", "a.csv"]
+        assert sorted(path.name for path in found) == ["__init__.py", "a.csv", "published.py", "times.json"]
 
 
 class TestStale:
@@ -98,6 +102,8 @@ class TestStale:
             ("companion/house.mplstyle", [True, False, False]),
             ("companion/spare.mplstyle", [False, False, False]),
             ("companion/tables/a.csv", [False, True, False]),
+            ("../bench/times.json", [False, True, False]),
+            ("../bench/other.json", [False, False, False]),
             ("data.py", [True, True, True]),
         ],
     )
@@ -106,7 +112,13 @@ class TestStale:
         before = library_hash(package)
         (package / changed).write_text((package / changed).read_text() + "# changed\n")
         assert self.stale(executed, package) == expected
-        assert (library_hash(package) != before) == (not changed.startswith("companion/"))
+        assert (library_hash(package) != before) == (changed == "data.py")
+
+
+def test_recorded_timings_make_the_notebooks_that_show_them_stale() -> None:
+    timings = paths.project_root() / "benchmarks" / "results.json"
+    using = {path.stem for path in find() if timings in dependencies.companion_files(read(path))}
+    assert using == {path.stem for path in find() if "bench.recorded()" in path.read_text(encoding="utf-8")} != set()
 
 
 # ---- the notebooks themselves -----------------------------------------------------------------------------------------

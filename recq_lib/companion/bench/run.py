@@ -34,7 +34,7 @@ def run_benchmarks(
 
 def recorded(path: Path | None = None) -> dict[str, Any] | None:
     """The benchmark outcome committed under `benchmarks/`, or None; written by `python -m recq_lib bench --output`."""
-    path = path or paths.project_root() / "benchmarks" / "results.json"
+    path = path or paths.project_root() / "benchmarks/results.json"  # in one string, so that notebooks that show it notice a new one
     return json.loads(path.read_text()) if path.is_file() else None
 
 

@@ -2,7 +2,8 @@
 
 Every notebook depends on the whole library, which has a hash of its own. Of the companion it depends on the modules that its cells
 import, on those that these import, inside functions too, on the packages they lie in, and on the data files that one of these modules
-names in a string and that lie beside it: the style sheet, the folder of published tables.
+names in a string: those that lie beside it (the style sheet, the folder of published tables), and a path from the root of the checkout
+(the timings in `benchmarks/results.json`).
 """
 
 from __future__ import annotations
@@ -23,11 +24,11 @@ PACKAGE = f"recq_lib.{COMPANION}"
 def companion_hash(notebook: NotebookNode, package: Path | None = None) -> str:
     """SHA-256 over the companion's files that the notebook depends on; `package` is the folder `recq_lib` (default: this one)."""
     root = _root(package)
-    return source_hash(root, companion_files(notebook, root))
+    return source_hash(root.parent, companion_files(notebook, root))
 
 
 def companion_files(notebook: NotebookNode, package: Path | None = None) -> list[Path]:
-    """The companion's files that the notebook depends on, sorted."""
+    """The companion's files that the notebook depends on, and the data files that they name, sorted."""
     root = _root(package)
     code = "\n".join(without_magic(cell.source) for cell in notebook.cells if cell.cell_type == "code" and python(cell.source))
     waiting, found = sorted(_imports(code, "")), set()
@@ -38,7 +39,7 @@ def companion_files(notebook: NotebookNode, package: Path | None = None) -> list
                 if path.suffix == ".py":
                     text = path.read_text(encoding="utf-8")
                     waiting += _imports(text, _package_of(root, path))
-                    found.update(_data_files(text, path.parent))
+                    found.update(_data_files(text, path.parent, root.parent))
     return sorted(found)
 
 
@@ -82,11 +83,18 @@ def _strings(source: str) -> frozenset[str]:
     return frozenset(node.value for node in nodes if isinstance(node.value, str) and 0 < len(node.value) < 100)
 
 
-def _data_files(source: str, folder: Path) -> Iterator[Path]:
-    """Files, and files in folders, that lie in `folder` and are named in a string of the source; Python files are no data."""
+def _data_files(source: str, folder: Path, checkout: Path) -> Iterator[Path]:
+    """Files that a string of the source names; Python files are no data.
+
+    "name" is a file, or a folder with files, in `folder`; "folder/name" is a file below `checkout`.
+    """
     beside = {path.name: path for path in folder.iterdir() if path.suffix != ".py" and path.name != "__pycache__"}
     for name in _strings(source) & beside.keys():
         path = beside[name]
         for file in [path] if path.is_file() else path.iterdir():
             if file.is_file() and file.suffix != ".py":
                 yield file
+    for name in _strings(source):
+        path = checkout / name
+        if "/" in name and path.is_file() and path.is_relative_to(checkout) and ".." not in path.parts and path.suffix != ".py":
+            yield path
