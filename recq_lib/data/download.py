@@ -9,7 +9,6 @@ import contextlib
 import os
 import secrets
 import stat
-import sys
 import time
 import zipfile
 import zlib
@@ -20,6 +19,7 @@ from urllib.parse import urlsplit
 
 from recq_lib.data.catalogue import RemoteFile, verify_file
 from recq_lib.errors import DataError, DownloadError
+from recq_lib.io.progress import interactive
 from recq_lib.io.switches import switch
 
 CONNECT_TIMEOUT = 5.0  # seconds to reach a server; short, so that a machine without network is not held up
@@ -31,14 +31,8 @@ _STALE = 24 * 3600.0  # seconds after which a temporary file of a killed process
 
 
 def is_offline() -> bool:
-    """True when `RECQ_OFFLINE` is 1, true or yes. Raises `ConfigError` for a value that is neither on nor off."""
+    """True when `RECQ_OFFLINE` is on (1, true, yes or on). Raises `ConfigError` for a value that is neither on nor off."""
     return switch("RECQ_OFFLINE") or False
-
-
-def show_progress() -> bool:
-    """`RECQ_PROGRESS=1` shows a bar, `0` hides it; unset, it is shown only on a terminal."""
-    wanted = switch("RECQ_PROGRESS")
-    return sys.stderr.isatty() if wanted is None else wanted
 
 
 def fetch_file(
@@ -148,7 +142,7 @@ def _download(url: str, target: Path, file: RemoteFile, timeout: tuple[float, fl
 
     # identity: a compressed body would hide the true length that a truncated transfer is recognised by
     fetch = pooch.HTTPDownloader(
-        progressbar=show_progress(), chunk_size=_CHUNK, timeout=timeout, headers={"Accept-Encoding": "identity"}
+        progressbar=interactive(), chunk_size=_CHUNK, timeout=timeout, headers={"Accept-Encoding": "identity"}
     )
     with _temporary(target) as part:
         try:

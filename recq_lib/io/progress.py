@@ -15,12 +15,20 @@ from recq_lib.io.switches import switch
 Item = TypeVar("Item")
 
 
-def interactive() -> bool:
-    """True when bars are wanted; reads `RECQ_PROGRESS` at each call. `ConfigError` for a value that is neither on nor off."""
+def shown_as() -> str:
+    """How progress is shown: "bar", "lines" for a log (nobody watches, and nobody has said that it is not wanted), or "nothing".
+
+    The one reader of `RECQ_PROGRESS`, at each call. Raises `ConfigError` for a value that is neither on nor off.
+    """
     wanted = switch("RECQ_PROGRESS")
-    if wanted is not None:
-        return wanted
-    return sys.stderr.isatty() or _in_kernel()
+    if wanted is None:
+        return "bar" if sys.stderr.isatty() or _in_kernel() else "lines"
+    return "bar" if wanted else "nothing"
+
+
+def interactive() -> bool:
+    """True when bars are wanted, see `shown_as`."""
+    return shown_as() == "bar"
 
 
 def _in_kernel() -> bool:
