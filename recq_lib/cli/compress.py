@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,9 +11,11 @@ import tyro
 from recq_lib.cli.flags import Method, NpzFile
 from recq_lib.data import load, load_csv
 from recq_lib.data.interactions import Interactions
+from recq_lib.errors import ConfigError
 from recq_lib.io.output import output_file, show
 from recq_lib.runs.share import share
 
+_OF_CSV = ("user", "item", "rating", "min_rating", "separator")
 _OneSource = tyro.conf.create_mutex_group(required=True, title="source")
 
 
@@ -50,7 +52,12 @@ class Compress:
 
     def _read(self) -> Interactions:
         if self.csv is None:
+            given = [field.name for field in fields(self) if field.name in _OF_CSV and getattr(self, field.name) != field.default]
+            if given:
+                raise ConfigError(f"--{given[0].replace('_', '-')} belongs to --csv; a dataset of the catalogue needs none, leave it out")
             return load(self.dataset)
+        if self.min_rating is not None and self.rating is None:
+            raise ConfigError(f"--min-rating is {self.min_rating:g}, but no column of ratings is named; add --rating COLUMN")
         columns = {"rating": self.rating, "min_rating": self.min_rating, "separator": self.separator}
         return load_csv(self.csv, self.user, self.item, **columns, fractions=(1.0, 0.0, 0.0), duplicates="drop")
 

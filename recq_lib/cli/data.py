@@ -24,12 +24,15 @@ class List:
             }
             for card in CATALOGUE.values()
         ]  # fmt: skip
-        show(cards, "\n".join(_described(card) for card in cards), as_json=self.json)
+        show(cards, "\n".join([_HEADER, *map(_described, cards)]), as_json=self.json)
+
+
+_HEADER = f"{'name':<12} {'users':>9} {'items':>9} {'train':>11}  a copy is"
 
 
 def _described(card: dict) -> str:
-    sizes = f"{card['users']:>8,} users {card['items']:>8,} items {card['train']:>10,} train"
-    return f"{card['name']:<12} {sizes}  {'at hand' if card['at_hand'] else '-'}\n{'':<12} terms: {card['terms']}"
+    sizes = f"{card['users']:>9,} {card['items']:>9,} {card['train']:>11,}"
+    return f"{card['name']:<12} {sizes}  {'at hand' if card['at_hand'] else 'to be fetched'}\n{'':<12} terms: {card['terms']}"
 
 
 @dataclass(frozen=True)

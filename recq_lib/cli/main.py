@@ -6,8 +6,10 @@ exit status, None for 0. One that reads its arguments in a way of its own brings
 
 from __future__ import annotations
 
+import difflib
 import os
 import sys
+import warnings
 from dataclasses import dataclass
 from importlib import import_module
 
@@ -42,7 +44,12 @@ COMMANDS = {
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit status: 0 good, 1 an error of ours in one line on stderr, 2 wrong usage, 130 interrupted."""
     _print_what_the_terminal_can()
-    given = list(sys.argv[1:] if arguments is None else arguments)
+    with warnings.catch_warnings():
+        warnings.showwarning = _warned
+        return _main(list(sys.argv[1:] if arguments is None else arguments))
+
+
+def _main(given: list[str]) -> int:
     name = next((name for name in COMMANDS if given[: name.count(" ") + 1] == name.split()), None)
     try:
         status = _general(given) if name is None else _run(name, given[name.count(" ") + 1 :])
@@ -100,7 +107,9 @@ def _general(given: list[str]) -> int:
         return 0
     print(_usage(group or list(COMMANDS)), file=sys.stderr)
     if given:
-        print(f"error: there is no command {' '.join(given[: 2 if group else 1])!r}", file=sys.stderr)
+        wrong, known = (" ".join(given[:2]), group) if group else (given[0], sorted({name.split()[0] for name in COMMANDS}))
+        close = difflib.get_close_matches(wrong, known, n=1)
+        print(f"error: there is no command {wrong!r}{f'; did you mean {close[0]!r}?' if close else ''}", file=sys.stderr)
     return 2
 
 
@@ -113,6 +122,10 @@ def _usage(names: list[str]) -> str:
 def _failed(message: str) -> int:
     print(f"error: {' '.join(message.split())}", file=sys.stderr)
     return 1
+
+
+def _warned(message: Warning | str, *_: object, **__: object) -> None:
+    print(f"warning: {' '.join(str(message).split())}", file=sys.stderr)
 
 
 def _abandon_output() -> None:

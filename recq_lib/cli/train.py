@@ -11,13 +11,12 @@ import tyro
 
 from recq_lib.cli.flags import Method, Settings
 from recq_lib.cli.main import parsed
-from recq_lib.config import PROTOCOLS, TrainConfig
+from recq_lib.config import PROFILES, PROTOCOLS, TrainConfig
 from recq_lib.errors import ConfigError, one_of
 from recq_lib.io.output import show
-from recq_lib.io.progress import interactive
-from recq_lib.io.switches import switch
+from recq_lib.io.progress import shown_as
 from recq_lib.runs import run as runs
-from recq_lib.runs.records import PROFILES, RunRecord
+from recq_lib.runs.records import RunRecord
 from recq_lib.runs.registry import method
 from recq_lib.training.device import usable_device
 from recq_lib.training.trainer import Trainer
@@ -44,48 +43,73 @@ class Train:
     config: Annotated[TrainConfig, tyro.conf.arg(name="")]
     protocol: str | None = None  # lightgcn, ngcf, baco, l2q or l2q-authors; default: baco for beauty, else lightgcn
     layers: int | None = None  # the same as --n-layers
-    set: Settings = ()  # an option of the method, or any setting above
-    profile: str = "paper"  # stored in the record: smoke, quick or paper
+    set: Settings = ()  # an option of the method, or any setting below
+    profile: str | None = None  # stored in the record: smoke, quick or paper; default: smoke for synthetic data, else paper
     device: str | None = None  # cpu, cuda, cuda:1; default: cuda where there is one
     force: bool = False  # run again even if a record exists
     no_save: bool = False  # neither read nor write records or checkpoints
     json: bool = False  # print JSON
+    given: tyro.conf.Fixed[frozenset[str]] = frozenset()  # settings whose own flags are in the call; not a flag
 
     @classmethod
     def parse(cls, arguments: list[str]) -> Train:
         start, _ = parsed(Start, "recq train", arguments, return_unknown_args=True, add_help=False)
         default = cls(method=tyro.MISSING, dataset=tyro.MISSING, config=start.config())
-        return parsed(cls, "recq train", arguments, default=default)
+        flags = {text.partition("=")[0].lstrip("-").replace("-", "_") for text in arguments if text.startswith("--")}
+        return dataclasses.replace(parsed(cls, "recq train", arguments, default=default), given=frozenset(flags & {*_KINDS, "layers"}))
 
     def run(self) -> None:
-        one_of("profile", self.profile, PROFILES)
-        plan = runs.Plan(method(self.method).name, self.dataset, self.profile, self.resolved())
+        usual = "smoke" if self.dataset.startswith("synthetic") else "paper"
+        profile = one_of("profile", self.profile or usual, PROFILES)
+        plan = runs.Plan(method(self.method).name, self.dataset, profile, self.resolved())
+        self._say_what_does_not_count()
         device = usable_device(self.device)
         if self.no_save:
             record = runs.execute(plan, device=device, resume=False, on_epoch=_tell)
         else:
-            record = runs.run(plan, device=device, force=self.force, on_epoch=_tell)
+            record = runs.run(plan, device=device, force=self.force, on_epoch=_tell, on_found=_tell_found)
         show(_summary(record), _told(record), as_json=self.json)
 
     def resolved(self) -> TrainConfig:
-        """The configuration with `--layers` and `--set`. Raises `ConfigError` for unknown names and values of the wrong type."""
+        """The configuration with `--layers` and `--set`.
+
+        Raises `ConfigError` for unknown names, values of the wrong type, and a setting that is given in two ways.
+        """
         changes: dict[str, Any] = {} if self.layers is None else {"n_layers": self.layers}
+        if self.layers is not None and "n_layers" in self.given:
+            raise ConfigError("--layers and --n-layers are one setting; give one of them")
         own, options = method(self.method).options, {}
-        kinds = {name: kind for name, kind in get_type_hints(TrainConfig).items() if name != "options"}
         for text in self.set:
             name, equals, value = text.partition("=")
             if not equals:
                 raise ConfigError(f"--set is {text!r}, but must be NAME=VALUE")
             if name in own:
                 options[name] = converted(name, type(own[name]), value)
-            else:
-                one_of("hyper-parameter", name, (*kinds, *own))
-                changes[name] = converted(name, kinds[name], value)
+                continue
+            one_of("hyper-parameter", name, (*_KINDS, *own))
+            if name in self.given or name in changes:
+                raise ConfigError(f"{name} is given twice, the last time by --set {text}; give it once")
+            changes[name] = converted(name, _KINDS[name], value)
         return dataclasses.replace(self.config, **changes, options=options)
+
+    def _say_what_does_not_count(self) -> None:
+        """A note on the settings of training in the call, where nothing is trained."""
+        named = self.given | {text.partition("=")[0] for text in self.set} & {*_KINDS}
+        idle = sorted(named - {"ks", "select_on"})  # selecting on "val" takes interactions out of train
+        if idle and method(self.method).kind == "closed_form":
+            flags = ", ".join(f"--{name.replace('_', '-')}" for name in idle)
+            print(f"note: {self.method} is solved, not trained: {flags} changes nothing", file=sys.stderr)
+
+
+_KINDS = {name: kind for name, kind in get_type_hints(TrainConfig).items() if name != "options"}
+_WORDS = {bool: "true or false", int: "a whole number", float: "a number"}
 
 
 def converted(name: str, kind: Any, value: str) -> Any:
-    """`value` as the type of the setting `name`: bool, int, float, str or a tuple of them, separated by commas."""
+    """`value` as the type of the setting `name`: bool, int, float, str or a tuple of them, separated by commas.
+
+    Raises `ConfigError` for a value of another type.
+    """
     try:
         if kind is bool:
             return {"true": True, "false": False}[value.lower()]
@@ -94,7 +118,8 @@ def converted(name: str, kind: Any, value: str) -> Any:
         item = int if "int" in str(kind) else str
         return tuple(item(part) for part in value.split(",") if part)
     except (ValueError, KeyError):
-        raise ConfigError(f"{name} is {value!r}, but must be of type {getattr(kind, '__name__', kind)}") from None
+        rule = _WORDS.get(kind, "whole numbers separated by commas")  # of the other kinds only these can be wrong
+        raise ConfigError(f"{name} is {value!r}, but must be {rule}") from None
 
 
 def _summary(record: RunRecord) -> dict[str, Any]:
@@ -114,12 +139,17 @@ def _told(record: RunRecord) -> str:
     return "\n".join([f"{spec.method} on {spec.dataset}, seed {spec.seed} (record {spec.key})", *lines, f"bytes: {sizes}"])
 
 
+def _tell_found(record: RunRecord) -> None:
+    print("recorded before, not run again (--force runs it once more)", file=sys.stderr)
+
+
 def _tell(trainer: Trainer) -> None:
     """A status line that is rewritten after each epoch where a person watches; in a log, a line for each evaluation."""
     entry, config = trainer.history[-1], trainer.config
-    if interactive():
+    shown = shown_as()
+    if shown == "bar":
         start, end = "\r", "\n" if trainer.finished else ""
-    elif switch("RECQ_PROGRESS") is None and entry["epoch"] % config.eval_every == 0:
+    elif shown == "lines" and entry["epoch"] % config.eval_every == 0:
         start, end = "", "\n"
     else:
         return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -93,4 +94,11 @@ class Notebooks:
         return cls(tuple(arguments))
 
     def run(self) -> int:
-        return optional("recq_lib.companion.runner", "notebooks", "recq notebooks").main(list(self.arguments))
+        runner = optional("recq_lib.companion.runner", "notebooks", "recq notebooks")
+        if not self.arguments:
+            print(runner.usage(_PROGRAM), file=sys.stderr)
+            return 2
+        return runner.main(list(self.arguments), _PROGRAM)
+
+
+_PROGRAM = "recq notebooks"

@@ -25,14 +25,21 @@ from recq_lib.companion.notebook_tools import sources
 from recq_lib.errors import ConfigError, RecqError
 from recq_lib.io import paths
 
+_PROGRAM = "python -m recq_lib.companion.runner"
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run one command and return its exit status."""
+
+def usage(program: str = _PROGRAM) -> str:
+    """The commands, as `--help` shows them."""
+    return _parser(program).format_help()
+
+
+def main(arguments: list[str] | None = None, program: str = _PROGRAM) -> int:
+    """Run one command and return its exit status; `program` is how it was called."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     if not given or given[0] not in _COMMANDS and given[0] not in ("-h", "--help"):
         given.insert(0, "run")
     try:
-        options = _parser().parse_args(given)
+        options = _parser(program).parse_args(given)
         folder = paths.notebooks_dir() if options.notebooks is None else Path(options.notebooks).resolve()
         chosen = sources.select(sources.find(folder), options.only)
         return _COMMANDS[options.command](chosen, options)
@@ -48,8 +55,8 @@ class _Parser(argparse.ArgumentParser):
         raise ConfigError(f"{message.removeprefix('argument ')} (see --help)")
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="python -m recq_lib.companion.runner", description="Run, refresh and check the notebooks.")
+def _parser(program: str) -> argparse.ArgumentParser:
+    parser = _Parser(prog=program, description="Run, refresh and check the notebooks.")
     commands = parser.add_subparsers(dest="command", required=True)
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument("--notebooks", metavar="FOLDER", help="folder of the notebooks (default: notebooks/)")

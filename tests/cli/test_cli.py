@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -78,7 +79,14 @@ def test_version(capsys):
     assert run(capsys, "--version") == (0, f"recq {__version__}\n", "")
 
 
-@pytest.mark.parametrize(("arguments", "text"), [([], ""), (["dat"], "no command 'dat'"), (["data", "lis"], "no command 'data lis'")])
+@pytest.mark.parametrize(("arguments", "text"), [
+        ([], ""),
+        (["dat"], "no command 'dat'; did you mean 'data'?"),
+        (["dat", "list"], "no command 'dat'; did you mean 'data'?"),
+        (["data", "lis"], "no command 'data lis'; did you mean 'data list'?"),
+        (["trian", "lightgcn"], "no command 'trian'; did you mean 'train'?"),
+        (["zzz"], "no command 'zzz'\n"),
+    ])
 def test_no_such_command_is_wrong_usage(capsys, arguments, text):
     code, out, err = run(capsys, *arguments)
     assert code == 2 and out == "" and "usage: recq COMMAND" in err and text in err
@@ -108,8 +116,17 @@ def test_wrong_flags_are_wrong_usage(capsys, arguments, text):
         (["train", "lightgnc", "--dataset", "synthetic-tiny"], "did you mean 'lightgcn'"),
         (["train", "lightgcn", "--dataset", "gowala"], "did you mean 'gowalla'"),
         (["train", "lightgcn", "--dataset", "synthetic-tiny", "--protocol", "bacco"], "did you mean 'baco'"),
-        (["train", "lightgcn", "--dataset", "synthetic-tiny", "--set", "lr=fast"], "lr is 'fast', but must be of type float"),
+        (["train", "lightgcn", "--dataset", "synthetic-tiny", "--set", "lr=fast"], "lr is 'fast', but must be a number"),
         (["train", "lightgcn", "--dataset", "synthetic-tiny", "--set", "lr"], "must be NAME=VALUE"),
+        (["train", "lightgcn", "--dataset", "synthetic-tiny", "--set", "ks=5,x"], "ks is '5,x', but must be whole numbers separated by"),
+        (["train", "lightgcn", "--dataset", "synthetic-tiny", "--set", "epochs=1.5"], "epochs is '1.5', but must be a whole number"),
+        (["train", "baco", "--dataset", "synthetic-tiny", "--set", "scu=maybe"], "scu is 'maybe', but must be true or false"),
+        (["train", "lightgcn", "--dataset", "synthetic-tiny", "--layers", "2", "--n-layers", "3"], "--n-layers are one setting; give one"),
+        (["train", "lightgcn", "--dataset", "synthetic-tiny", "--n_layers=3", "--layers", "2"], "--layers and --n-layers are one setting"),
+        (["train", "lightgcn", "--dataset", "synthetic-tiny", "--layers", "2", "--set", "n_layers=2"], "n_layers is given twice"),
+        (["train", "lightgcn", "--dataset", "synthetic-tiny", "--lr", "0.001", "--set", "lr=0.1"], "lr is given twice"),
+        (["compress", "baco", "--dataset", "synthetic-tiny", "--user", "who"], "--user belongs to --csv"),
+        (["compress", "baco", "--dataset", "synthetic-tiny", "--min-rating", "3"], "--min-rating belongs to --csv"),
         (["train", "lightgcn", "--dataset", "synthetic-tiny", "--set", "rate=1"], "hyper-parameter is 'rate'"),
         (["train", "lightgcn", "--dataset", "synthetic-tiny", "--set", "options=x"], "hyper-parameter is 'options'"),
         (["train", "lightgcn", "--dataset", "synthetic-tiny", "--select-metric", "recall@²"], "select_metric is 'recall@²'"),
@@ -219,6 +236,40 @@ def test_train_without_saving_leaves_nothing(capsys):
     assert not paths.results_dir().exists()
 
 
+def test_a_recorded_run_is_said_to_be_one(capsys):
+    told = "recorded before, not run again"
+    assert told not in run(capsys, "train", "mostpop", "--dataset", "synthetic-tiny", "--ks", "5")[2]
+    code, out, err = run(capsys, "train", "mostpop", "--dataset", "synthetic-tiny", "--ks", "5")
+    assert code == 0 and "recall@5" in out and told in err and told not in out
+    assert told not in run(capsys, "train", "mostpop", "--dataset", "synthetic-tiny", "--ks", "5", "--force")[2]
+
+
+def test_profile_follows_the_data(capsys):
+    for arguments, profile in (((), "smoke"), (("--profile", "quick"), "quick")):
+        _, out, _ = run(capsys, "train", "mostpop", "--dataset", "synthetic-tiny", "--ks", "5", *arguments, "--json")
+        assert results.load(json.loads(out)["key"]).spec.profile == profile
+
+
+def test_settings_of_training_are_idle_where_nothing_is_trained(capsys):
+    short = ("train", "mostpop", "--dataset", "synthetic-tiny", "--ks", "5", "--select-on", "val", "--json")
+    code, out, err = run(capsys, *short, "--epochs", "2", "--set", "batch_size=8")
+    assert code == 0 and err == "note: mostpop is solved, not trained: --batch-size, --epochs changes nothing\n"
+    _, again, err = run(capsys, *short)
+    assert json.loads(again)["key"] == json.loads(out)["key"] and "note" not in err
+    assert "note" not in run(capsys, "train", "mf", *short[2:], "--epochs", "1", "--select-metric", "recall@5", "--no-save")[2]
+
+
+def test_warnings_are_one_plain_line(capsys, monkeypatch):
+    def warns(*_, **__):
+        warnings.warn("one line\nand another", stacklevel=1)
+        raise ConfigError("enough")
+
+    monkeypatch.setattr(runs, "run", warns)
+    before = warnings.showwarning
+    assert run(capsys, "train", "lightgcn", *TINY) == (1, "", "warning: one line and another\nerror: enough\n")
+    assert warnings.showwarning is before
+
+
 def test_log_has_a_line_for_each_evaluation(capsys, monkeypatch):
     monkeypatch.delenv("RECQ_PROGRESS")
     arguments = ("--ks", "5", "--select-metric", "recall@5", "--eval-every", "2", "--patience", "0", "--epochs", "3", "--no-save")
@@ -272,7 +323,7 @@ def _words(value):
 
 def test_options_of_a_method(capsys):
     code, _, err = run(capsys, "train", "ptq-sign", "--dataset", "synthetic-tiny", "--set", "teacher_epochs=many")
-    assert code == 1 and "teacher_epochs is 'many', but must be of type int" in err
+    assert code == 1 and "teacher_epochs is 'many', but must be a whole number" in err
     parsed = train.Train.parse(["ptq-sign", "--dataset", "gowalla", "--set", "teacher_epochs=5"]).resolved()
     assert parsed == dataclasses.replace(PROTOCOLS["lightgcn"], options={"teacher_epochs": 5})
 
@@ -323,7 +374,9 @@ def test_data_commands(capsys):
 
 def test_data_list_shows_the_terms(capsys):
     _, out, _ = run(capsys, "data", "list")
-    listed = dict(zip(out.splitlines()[::2], out.splitlines()[1::2], strict=True))
+    header, *lines = out.splitlines()
+    assert header.split()[:4] == ["name", "users", "items", "train"]
+    listed = dict(zip(lines[::2], lines[1::2], strict=True))
     (terms,) = (terms for card, terms in listed.items() if card.startswith("ml1m "))
     assert "no commercial use without permission" in terms
     assert all("terms: " in terms and len(terms) > 30 for terms in listed.values())
@@ -347,7 +400,7 @@ def test_compress_of_rated_rows(capsys, tmp_path):
         assert sorted(rows["user_ids"]) == [f"u{u}" for u in range(8)] and len(rows["user_rows"]) == 8
     assert code == 0
     code, _, err = run(capsys, *arguments, "--min-rating", "5")
-    assert code == 1 and "min_rating" in err and err.count("\n") == 1
+    assert code == 1 and "--min-rating is 5, but no column of ratings is named; add --rating COLUMN" in err and err.count("\n") == 1
 
 
 def test_compress_of_a_csv_without_second_rows(capsys, tmp_path):
@@ -370,6 +423,14 @@ def test_output_is_refused_before_the_work(capsys, monkeypatch, tmp_path, comman
 def test_notebooks_passes_its_arguments_to_the_runner(capsys):
     code, _, err = run(capsys, "notebooks", "run", "--only", "99")
     assert code == 2 and "notebook '99' is not there" in err
+
+
+def test_notebooks_without_arguments_runs_nothing(capsys):
+    code, out, err = run(capsys, "notebooks")
+    assert code == 2 and out == "" and err.startswith("usage: recq notebooks ") and "execute the notebooks" in err
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["notebooks", "run", "--help"])
+    assert ended.value.code == 0 and capsys.readouterr().out.startswith("usage: recq notebooks run ")
 
 
 def test_missing_extra_is_named(capsys, monkeypatch):

@@ -44,8 +44,8 @@ def search_gamma(
         full = dim * data.n_nodes
         raise ConfigError(
             f"a budget of {budget:,} parameters ({budget / full:.1%} of a full table) is out of reach on {data.name}: {sweeps} sweeps "
-            f"give {low:,} to {high:,} ({low / full:.1%} to {high / full:.1%}); set one in between (budget=, on the command line --budget "
-            "or --set ratio=), or other sweeps (fewer give more)"
+            f"give {low:,} to {high:,} ({low / full:.1%} to {high / full:.1%}); set one in between (budget=; `recq compress --budget`, "
+            "`recq train --set ratio=`), or other sweeps (fewer give more)"
         )
     found = search.closest.found
     settings = {**found.settings, "budget": budget, "dim": dim, "tolerance": tolerance}

@@ -76,7 +76,7 @@ def test_other_weights_reach_the_same_budget(user, item):
 
 @pytest.mark.parametrize("ratio", [0.9, 0.001])
 def test_a_budget_out_of_reach_names_what_is_in_reach(ratio):
-    told = r"out of reach on synthetic-smoke: 5 sweeps give .* \(budget=, on the command line --budget or --set ratio=\)"
+    told = r"out of reach on synthetic-smoke: 5 sweeps give .* \(budget=; `recq compress --budget`, `recq train --set ratio=`\)"
     with pytest.raises(ConfigError, match=told) as caught:
         search_gamma(SMOKE, ratio=ratio)
     low, high = (int(text.replace(",", "")) for text in re.search(r"give ([\d,]+) to ([\d,]+) \(", str(caught.value)).groups())
