@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from recq_lib.config import TrainConfig
+from recq_lib.config import OPTION, TrainConfig
 from recq_lib.data.interactions import Interactions
 from recq_lib.data.loading import load
 from recq_lib.data.splits import with_validation
@@ -68,10 +68,11 @@ def prepare(plan: Plan) -> Interactions:
 
 
 def identity_of(plan: Plan) -> tuple[int, dict]:
-    """(seed, params) that tell the plan's runs apart: closed forms depend on their own constants only, not on training settings."""
+    """(seed, params) that tell the plan's runs apart: closed forms depend on their own options only, not on training settings."""
+    params = key_params(plan.method, plan.settings, plan.entry.options)
     if plan.entry.kind == "closed_form":
-        return 0, {"ks": list(plan.config.ks)}
-    return plan.settings.seed, key_params(plan.method, plan.settings, plan.entry.options)
+        return 0, {name: value for name, value in params.items() if name == "ks" or name.startswith(OPTION)}
+    return plan.settings.seed, params
 
 
 def spec_of(plan: Plan, data: Interactions) -> RunSpec:
@@ -152,12 +153,17 @@ def teacher_for(plan: Plan, data: Interactions, **options) -> Recommender | None
     return None if plan.teacher is None else trained(plan.teacher, data, **options)
 
 
-def run(plan: Plan, *, device: str | None = None, force: bool = False, **options) -> RunRecord:
-    """The saved record of `plan`: looked up if it exists (unless `force`), else executed and saved."""
+def run(
+    plan: Plan, *, device: str | None = None, force: bool = False, on_found: Callable[[RunRecord], None] | None = None, **options
+) -> RunRecord:
+    """The saved record of `plan`: looked up if it exists (unless `force`), then told to `on_found`; else executed and saved."""
     data = prepare(plan)
     spec = spec_of(plan, data)
     if results.exists(spec) and not force:
-        return results.load(spec.key)
+        record = results.load(spec.key)
+        if on_found is not None:
+            on_found(record)
+        return record
     if force:
         checkpoint_of(spec).unlink(missing_ok=True)
     record = execute(plan, device=device, data=data, **options)

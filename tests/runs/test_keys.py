@@ -60,16 +60,16 @@ def test_every_study_finds_its_records(study, profile):
 
 # ---- settings added later -------------------------------------------------------------------------------------------------------
 
-# every setting that keys leave out at its default, with that default: "" for training settings, else by method. A default in this table
-# may never change, because records that do not name the setting were made with it. Add new settings here; change none.
+# every setting that keys leave out at its default, with that default: "" for training settings, else by method, of those with records.
+# A default in this table may never change: records that do not name the setting were made with it. Add new settings here; change none.
 LEFT_OUT: dict[str, dict[str, object]] = {}
 
 
 def left_out() -> dict[str, dict[str, object]]:
     fields = {f.name: f.default for f in dataclasses.fields(TrainConfig) if f.name not in (*keys.SETTINGS, "seed", "options")}
     found = {"": fields} if fields else {}
-    for name, method in registry.METHODS.items():
-        new = {option: value for option, value in method.options.items() if option not in keys.OPTIONS.get(name, ())}
+    for name, spelled_out in keys.OPTIONS.items():
+        new = {option: value for option, value in registry.method(name).options.items() if option not in spelled_out}
         found |= {name: new} if new else {}
     return found
 
@@ -115,6 +115,19 @@ def test_a_method_option_added_later_changes_no_key_at_its_default(records, monk
 
         changed = dataclasses.replace(plan, config=dataclasses.replace(plan.config, options=dict(plan.config.options) | {"later": 1.5}))
         assert identity_of(changed)[1] == dict(identity_of(plan)[1]) | {f"{OPTION}later": 1.5}
+
+
+def test_a_closed_form_is_told_apart_by_its_own_options_only(monkeypatch):
+    toy = dataclasses.replace(registry.method("ease"), name="toy", options={"alpha": 1.0})
+    monkeypatch.setitem(registry.METHODS, "toy", toy)
+
+    def identity(**settings):
+        return identity_of(Plan("toy", "beauty", "paper", TrainConfig(ks=(5, 10), **settings)))
+
+    assert identity() == identity(options={"alpha": 1.0}) == identity(lr=0.5, seed=3) == (0, {"ks": [5, 10]})
+    assert identity(options={"alpha": -1.0}) == (0, {"ks": [5, 10], f"{OPTION}alpha": -1.0})
+    for name in ("mostpop", "itemknn", "ease", "gfcf"):
+        assert identity_of(Plan(name, "beauty", "paper", TrainConfig(dim=8, ks=(5,)))) == (0, {"ks": [5]})
 
 
 def test_a_new_method_spells_out_nothing_but_what_is_set(monkeypatch):
