@@ -12,6 +12,7 @@ from recq_lib.errors import ConfigError, one_of
 READOUTS = ("mean", "concat", "last")
 CONVENTIONS = ("per_interaction", "per_user", "uniform_user")  # what an epoch is; see `training.sampling`
 NEGATIVES = ("unobserved", "uniform")
+PROFILES = ("paper", "quick", "smoke")  # sizes of a run, best first
 OPTION = "option."  # how a record names a method's own settings
 
 
@@ -39,16 +40,16 @@ class TrainConfig:
     batch_size: int = 2048  # triples per step
     l2: float = 1e-4  # λ of ½λΣ‖e‖²/B over the batch's layer-0 rows
     weight_decay: float = 0.0  # Adam's own L2 on all parameters (BACO: 1e-8)
-    sampling: str = "uniform_user"  # what an epoch is: see training/sampling.py
-    negatives: str = "unobserved"  # or "uniform": positives may be drawn as negatives (BACO)
+    sampling: str = "uniform_user"  # what an epoch is: "uniform_user" (LightGCN), "per_user" (L²Q-GCN family), "per_interaction" (BACO)
+    negatives: str = "unobserved"  # "unobserved", or "uniform": positives may be drawn as negatives (BACO)
 
     # length and selection
     epochs: int = 1000  # upper bound
     eval_every: int = 10  # epochs between evaluations; epoch 0 is evaluated too
     patience: int = 5  # evaluations without improvement before stopping; 0 never stops
-    select_metric: str = "recall@20"  # decides the epoch that is kept
-    select_on: str = "val"  # "test" is the authors' protocol of L²Q-GCN's family and is named so in every record
-    mask_at_selection: tuple[str, ...] = ("train",)  # items never recommended while validating
+    select_metric: str = "recall@20"  # decides the epoch that is kept; recall, recall_min, precision, ndcg or ndcg_authors, at any K
+    select_on: str = "val"  # "val", or "test": the authors' protocol of L²Q-GCN's family, named so in every record
+    mask_at_selection: tuple[str, ...] = ("train",)  # splits (train, val, test) whose items are never recommended while validating
     ks: tuple[int, ...] = (10, 20, 50)  # cutoffs of the final evaluation; the largest defines ndcg_authors
     seed: int = 0  # table, triples; ties have their own fixed seed
 

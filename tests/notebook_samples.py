@@ -56,8 +56,8 @@ def runnable(name: str, *, fails: bool = False, figure_profile: str | None = Non
     notebook = copy.deepcopy(good_notebook())
     notebook.metadata.pop("recq")
     setup = (
-        "import matplotlib.pyplot as plt\nimport math\nfrom recq_lib.companion.plotting import use_style\n"
-        "from recq_lib.companion.notebook import save_figure, save_results\n%matplotlib inline\nuse_style()"
+        "import matplotlib.pyplot as plt\nimport math\nfrom recq_lib.companion.plotting import save_figure, use_style\n"
+        "from recq_lib.companion.notebook import save_results\n%matplotlib inline\nuse_style()"
     )
     drawn = "profile" if figure_profile is None else repr(figure_profile)
     figure = (

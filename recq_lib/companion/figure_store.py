@@ -13,10 +13,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from recq_lib.config import PROFILES
 from recq_lib.errors import RecordError, one_of
 from recq_lib.io.files import folder_lock, write_atomically
 from recq_lib.runs.provenance import companion_folder, library_hash, package_versions, source_hash
-from recq_lib.runs.records import PROFILES
 
 SUFFIXES = ("png", "pdf")
 MANIFEST = "manifest.json"

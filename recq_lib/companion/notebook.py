@@ -1,4 +1,4 @@
-"""What a notebook calls: set-up, profile sizes, figures, tables, results and the machinery of exercise checks."""
+"""What a notebook starts and ends with: set-up, sizes of the profiles, tables and results."""
 
 from __future__ import annotations
 
@@ -13,26 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from recq_lib.companion import figure_store
-from recq_lib.companion.checks import ExerciseFailed, check, check_close, rejects
-from recq_lib.companion.plotting import save_figure
 from recq_lib.errors import ConfigError, one_of
 from recq_lib.io import paths
-from recq_lib.io.progress import progress
-
-__all__ = [
-    "ExerciseFailed",
-    "Profile",
-    "Table",
-    "check",
-    "check_close",
-    "progress",
-    "rejects",
-    "resolve_profile",
-    "save_figure",
-    "save_results",
-    "setup",
-    "show_table",
-]
 
 # (message, category, module): deprecations inside libraries that a reader can do nothing about. Ours stay visible.
 _QUIET: tuple[tuple[str, type[Warning], str], ...] = (

@@ -18,7 +18,7 @@ _QUOTED = {
     "lightgcn": ("lightgcn", ("recall@20", "ndcg@20")),
 }
 # options that the paper itself sets for each dataset, to meet its budget
-_PER_DATASET = {("baco", f"{OPTION}gamma"), ("leiden", f"{OPTION}resolution")}
+PER_DATASET = {("baco", f"{OPTION}gamma"), ("leiden", f"{OPTION}resolution")}
 
 
 def name_in(paper: str, method: str) -> str:
@@ -35,7 +35,7 @@ def protocol_of(record: RunRecord) -> tuple[str, dict[str, object]]:
     params = {
         name: value
         for name, value in params.items()
-        if not (name.startswith(OPTION) and (usual.get(name) == value or (record.spec.method, name) in _PER_DATASET))
+        if not (name.startswith(OPTION) and (usual.get(name) == value or (record.spec.method, name) in PER_DATASET))
     }
     distances = {}
     for name, config in PROTOCOLS.items():

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Collection
 from pathlib import Path
 
+from recq_lib.config import PROFILES
 from recq_lib.data import readers
 from recq_lib.data.catalogue import CATALOGUE, OTHER_COPY, DatasetCard, check_sizes, verify_file
 from recq_lib.data.containers import read_npz, read_tensor, write_npz
@@ -24,7 +25,6 @@ from recq_lib.data.table_files import read_table
 from recq_lib.errors import ConfigError, DataError, DownloadError, one_of
 from recq_lib.io import paths
 
-PROFILES = ("smoke", "quick", "paper")
 SYNTHETIC = ("synthetic", "synthetic-smoke", "synthetic-tiny")
 QUICK_STAND_IN = 50_000  # interactions of the synthetic stand-in of the quick profile: half an ml100k
 _READERS = {
@@ -76,8 +76,9 @@ synthetic, synthetic-smoke, synthetic-tiny; did you mean 'gowalla'?
             raise
         stand_in = _synthetic("synthetic-smoke" if profile == "smoke" else f"synthetic-{QUICK_STAND_IN}", seed)
         # no paths and no addresses here: notes are printed in notebooks that are committed
-        cache = "its copy in the cache is damaged" if cached_path(card).is_file() else "nor in the cache"
-        why = f"{name} is neither in RECQ_DATA_DIR {cache} and was not downloaded; `fetch({name!r})` says why"
+        damaged = "is not in RECQ_DATA_DIR, its copy in the cache is damaged,"
+        places = damaged if cached_path(card).is_file() else "is neither in RECQ_DATA_DIR nor in the cache"
+        why = f"{name} {places} and was not downloaded; `fetch({name!r})` says why"
         return stand_in.described(notes=f"synthetic stand-in: {why}; {stand_in.notes}")
 
 

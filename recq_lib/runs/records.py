@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from recq_lib.config import PROFILES
 from recq_lib.errors import ConfigError, RecordError, one_of
 from recq_lib.io.canonical import canonical_json
 
-PROFILES = ("paper", "quick", "smoke")  # best first
 SPEC_FIELDS = ("method", "dataset", "seed", "profile", "params", "data_fingerprint")
 Param = bool | int | float | str | None | tuple
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")  # a folder name on every system

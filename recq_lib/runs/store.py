@@ -14,12 +14,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from recq_lib.config import PROFILES
 from recq_lib.errors import ConfigError, RecordError, one_of
 from recq_lib.evaluation import statistics
 from recq_lib.io import paths
 from recq_lib.io.canonical import canonical_json
 from recq_lib.io.files import array_digest, folder_lock, narrow_integers, npz_bytes, write_atomically
-from recq_lib.runs.records import PROFILES, SPEC_FIELDS, RunRecord, RunSpec, clean_param
+from recq_lib.runs.records import SPEC_FIELDS, RunRecord, RunSpec, clean_param
 
 __all__ = ["PROFILES", "RunRecord", "RunSpec", "best_available", "exists", "find", "frame", "load", "per_user_matrix", "save", "summarise"]
 _FORMAT = 1

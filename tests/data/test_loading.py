@@ -246,7 +246,8 @@ def test_a_damaged_cache_that_cannot_be_replaced_is_called_damaged(places):
     with pytest.raises(DownloadError, match="could not be fetched: .*; the copy in the cache is damaged"):
         api.load("ml1m")
     notes = api.load("ml1m", profile="quick").notes
-    assert "its copy in the cache is damaged" in notes and "nor in the cache" not in notes and str(places) not in notes
+    assert " is not in RECQ_DATA_DIR, its copy in the cache is damaged, and was not downloaded; " in notes
+    assert "nor in the cache" not in notes and str(places) not in notes
 
 
 def test_smoke_never_uses_the_network(served):

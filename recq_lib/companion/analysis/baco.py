@@ -9,15 +9,13 @@ import pandas as pd
 
 from recq_lib.companion import published
 from recq_lib.companion.analysis.paired import named, paired, recalls
-from recq_lib.companion.report import name_in, protocol_of
+from recq_lib.companion.report import PER_DATASET, name_in, protocol_of
 from recq_lib.config import OPTION
 from recq_lib.data.loading import RESPLIT
 from recq_lib.evaluation.statistics import mean_interval
 from recq_lib.runs import store as results
 from recq_lib.runs.records import RunRecord
 from recq_lib.runs.registry import METHODS
-
-_PER_DATASET = {f"{OPTION}gamma", f"{OPTION}resolution"}
 
 
 def title_of(method: str) -> str:
@@ -82,7 +80,7 @@ def beside_rows(records: Sequence[RunRecord], dataset: str, metric: str, *, any_
 
 def _follows_the_paper(record: RunRecord) -> bool:
     protocol, changes = protocol_of(record)
-    return protocol == "baco" and changes.keys() <= _PER_DATASET
+    return protocol == "baco" and changes.keys() <= {option for _, option in PER_DATASET}
 
 
 def side_by_side(beside: Mapping[str, pd.DataFrame], metrics: Sequence[str]) -> pd.DataFrame:

@@ -9,6 +9,7 @@ import pandas as pd
 from scipy import stats
 
 from recq_lib.companion.analysis.paired import A_BETTER, B_BETTER, UNSHOWN, recall_of
+from recq_lib.config import OPTION
 from recq_lib.evaluation.statistics import compare, holm, mean_interval
 from recq_lib.runs import registry
 from recq_lib.runs.records import RunRecord
@@ -58,7 +59,7 @@ def runs_table(records: Iterable[RunRecord], metric: str = "recall@50") -> pd.Da
     rows = []
     for record in records:
         spec, params = record.spec, record.spec.params
-        option = {name.removeprefix("option."): value for name, value in params.items() if name.startswith("option.")}
+        option = {name.removeprefix(OPTION): value for name, value in params.items() if name.startswith(OPTION)}
         after = [entry for entry in record.history if entry["epoch"] > 0 and "users_correction" in entry]
         correction = float(np.mean([[e["users_correction"], e["items_correction"]] for e in after])) if after else 0.0
         place = (

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from recq_lib.companion.analysis.paired import A_BETTER, B_BETTER, better_and_worse, shown
+from recq_lib.config import OPTION
 from recq_lib.runs.records import RunRecord
 
 FULL, HARD = "full precision", "hard codes"
@@ -27,8 +28,8 @@ def layerwise_table(records: Iterable[RunRecord], metric: str = "recall@20") -> 
     rows = []
     for record in records:
         params = record.spec.params
-        coded, width, depth = params.get("option.layers", FULL), params["dim"], params["n_layers"]
-        scaler, weighted = params.get("option.scaler"), params.get("option.weighted")
+        coded, width, depth = params.get(OPTION + "layers", FULL), params["dim"], params["n_layers"]
+        scaler, weighted = params.get(OPTION + "scaler"), params.get(OPTION + "weighted")
         bits = width * (32 if coded == FULL else 1) * (depth + 1 if coded in ("all", FULL) else 1)
         stored = record.n_bytes["stored"] * 4 * width / record.n_bytes["parameters"]  # training keeps 4·width bytes per node
         name = FULL if coded == FULL else f"{CODED[coded]} {f'{depth + 1}×' if coded == 'all' else ''}{width}"
@@ -49,10 +50,10 @@ def annealing_table(records: Iterable[RunRecord], metric: str = "recall@20") -> 
     rows = []
     for record in records:
         params = record.spec.params
-        path = {"lightgcn": FULL, "l2q-gcn": HARD}.get(record.spec.method) or params["option.schedule"]
-        path = "mix" if params.get("option.relaxation") == "mix" else path
-        warm, end = bool(params.get("option.warm_start", False)), params.get("option.end", np.nan)
-        epochs = params["epochs"] + warm * (params.get("option.teacher_epochs") or params["epochs"])
+        path = {"lightgcn": FULL, "l2q-gcn": HARD}.get(record.spec.method) or params[OPTION + "schedule"]
+        path = "mix" if params.get(OPTION + "relaxation") == "mix" else path
+        warm, end = bool(params.get(OPTION + "warm_start", False)), params.get(OPTION + "end", np.nan)
+        epochs = params["epochs"] + warm * (params.get(OPTION + "teacher_epochs") or params["epochs"])
         name = (
             path if path == FULL else f"{path}{f' to {end:g}' if path == 'exponential' else ''}, {'warm start' if warm else 'from scratch'}"
         )

@@ -15,6 +15,7 @@ from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 from recq_lib.companion.analysis.layers_and_annealing import CODED, FULL, HARD, PATHS, annealing_table
 from recq_lib.companion.plotting import PALETTE, figure, heat_map, legend_below, name_rows, percent_axis, seed_dots
 from recq_lib.companion.report import groups
+from recq_lib.config import OPTION
 from recq_lib.evaluation.statistics import mean_interval
 from recq_lib.parts.annealing import Schedule
 from recq_lib.runs.records import RunRecord
@@ -223,7 +224,7 @@ def paths_over_epochs(records: Sequence[RunRecord], metric: str) -> Figure:
         epochs, values = np.mean(points, axis=0).T
         ax.plot(epochs, values, color=PALETTE[_PATH_COLOURS[row["path"]]], linewidth=1.4, label=row["path"])
         if row["path"] not in (HARD, "none") and not any(patch.get_gid() == "relaxed" for patch in ax.patches):
-            end = (params["option.hold"] + params["option.span"]) * params["epochs"]
+            end = (params[OPTION + "hold"] + params[OPTION + "span"]) * params["epochs"]
             ax.axvspan(0, end, color="#EFEFEF", zorder=0, gid="relaxed")
             ax.text(0.98 * end, 0.03, "relaxed", transform=ax.get_xaxis_transform(), ha="right", fontsize=8, color="#777777")
     for ax, name in zip(axes, ("From scratch", "From a warm start"), strict=True):

@@ -14,6 +14,7 @@ from recq_lib.companion.analysis.hessian import BOUNDS, EVERY_EPOCH, acted
 from recq_lib.companion.analysis.paired import UNSHOWN
 from recq_lib.companion.plotting import PALETTE, figure, legend_below, name_rows, percent_axis
 from recq_lib.companion.report import groups
+from recq_lib.config import OPTION
 from recq_lib.evaluation.statistics import mean_interval
 from recq_lib.runs.records import RunRecord
 
@@ -91,9 +92,9 @@ def corrections(records: Sequence[RunRecord], title: str) -> Figure:
     """δ·|error| of GSTE's runs over the epochs, mean over seeds; one panel per table, one line per setting of bits and code scale."""
     fig, axes = figure("double", 3.2, ncols=2, sharey=True)
     styles = {1: "-", 2: "--", 4: ":"}
-    for group in groups([r for r in records if r.spec.params.get("option.estimator") == "gste"]):
+    for group in groups([r for r in records if r.spec.params.get(OPTION + "estimator") == "gste"]):
         params = group[0].spec.params
-        bits, bounds = params["option.bits"], params["option.bounds"]
+        bits, bounds = params[OPTION + "bits"], params[OPTION + "bounds"]
         label = f"{bits} bit{'s' if bits > 1 else ''}, {BOUNDS[bounds]}"
         for ax, side in zip(axes, ("users", "items"), strict=True):
             values = np.mean([[entry[f"{side}_correction"] for entry in r.history if entry["epoch"] > 0] for r in group], axis=0)

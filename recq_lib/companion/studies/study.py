@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 
 from recq_lib.companion.studies import bits, codes, sharing
 from recq_lib.companion.studies.protocols import Grid, for_each, per_seed, small_dataset
-from recq_lib.config import TrainConfig, protocol
+from recq_lib.config import PROFILES, TrainConfig, protocol
 from recq_lib.errors import ConfigError, RecqError, one_of
 from recq_lib.io.canonical import canonical_json
 from recq_lib.runs import registry
 from recq_lib.runs import store as results
-from recq_lib.runs.records import PROFILES, RunRecord
+from recq_lib.runs.records import RunRecord
 from recq_lib.runs.run import Plan, RunPaused, identity_of, run
 
 SIMPLE = ("mostpop", "itemknn", "ease", "gfcf")
@@ -153,12 +154,12 @@ def run_study(
 
 
 def _share_threads(jobs: int) -> None:
-    import os
-
+    """Give this process its share of the cores; numba has read its variable by now and takes no more threads than it started with."""
+    import numba
     import torch
 
     share = max(1, (os.cpu_count() or 1) // jobs)
-    os.environ["NUMBA_NUM_THREADS"] = str(share)  # read by numba at its first import in this process
+    numba.set_num_threads(min(share, numba.config.NUMBA_NUM_THREADS))
     torch.set_num_threads(share)
 
 
