@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from recq_lib.errors import ConfigError, one_of
+from recq_lib.errors import ConfigError, number, one_of, whole
+from recq_lib.io.frozen import FrozenDict
 
 READOUTS = ("mean", "concat", "last")
 CONVENTIONS = ("per_interaction", "per_user", "uniform_user")  # what an epoch is; see `training.sampling`
 NEGATIVES = ("unobserved", "uniform")
 PROFILES = ("paper", "quick", "smoke")  # sizes of a run, best first
+METRICS = ("recall", "recall_min", "precision", "ndcg", "ndcg_authors")
 OPTION = "option."  # how a record names a method's own settings
+_LEAST = {"dim": 1, "n_layers": 0, "batch_size": 1, "epochs": 1, "eval_every": 1, "patience": 0, "seed": 0}  # whole numbers
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,7 @@ class TrainConfig:
     >>> recq.TrainConfig(dim=0)
     Traceback (most recent call last):
     ...
-    recq_lib.errors.ConfigError: dim is 0, but must be at least 1
+    recq_lib.errors.ConfigError: dim is 0, but must be a whole number of at least 1
     """
 
     # model
@@ -53,37 +56,31 @@ class TrainConfig:
     ks: tuple[int, ...] = (10, 20, 50)  # cutoffs of the final evaluation; the largest defines ndcg_authors
     seed: int = 0  # table, triples; ties have their own fixed seed
 
-    options: Mapping[str, Any] = field(default_factory=dict, hash=False)  # what only this method has; see `runs.registry`
+    options: Mapping[str, Any] = field(default_factory=dict, hash=False)  # what only this method has, read-only; see `runs.registry`
 
     def __post_init__(self) -> None:
         one_of("readout", self.readout, READOUTS)
         one_of("sampling", self.sampling, CONVENTIONS)
         one_of("negatives", self.negatives, NEGATIVES)
         one_of("select_on", self.select_on, ("val", "test"))
-        for name in ("dim", "n_layers", "batch_size", "epochs", "eval_every", "patience", "seed"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int):
-                raise ConfigError(f"{name} is {value!r}, but must be a whole number")
-        for name in ("dim", "batch_size", "epochs", "eval_every"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} is {getattr(self, name)}, but must be at least 1")
-        for name in ("n_layers", "init_std", "l2", "weight_decay", "patience", "seed"):
-            if not getattr(self, name) >= 0:
-                raise ConfigError(f"{name} is {getattr(self, name)}, but must be 0 or more")
-        if not self.lr > 0:
+        for name, least in _LEAST.items():
+            object.__setattr__(self, name, whole(name, getattr(self, name), least))
+        for name in ("init_std", "lr", "l2", "weight_decay"):
+            given, value = getattr(self, name), number(name, getattr(self, name), 0)
+            object.__setattr__(self, name, given if type(given) is int else value)  # 0 and 0.0 have two keys
+        if self.lr == 0:
             raise ConfigError(f"lr is {self.lr}, but must be positive")
-        if not self.ks or min(self.ks) < 1:
-            raise ConfigError(f"ks is {self.ks}, but needs at least one cutoff of 1 or more")
-        masks = self.mask_at_selection
-        if isinstance(masks, str) or any(name not in ("train", "val", "test") for name in masks):
-            raise ConfigError(f"mask_at_selection is {masks!r}, but must be a tuple of split names such as ('train',)")
         if self.seed >= 2**63:
             raise ConfigError(f"seed is {self.seed}, but must be below 2**63")
-        metric, _, k = self.select_metric.partition("@")
-        if not (k.isascii() and k.isdigit()) or metric not in ("recall", "recall_min", "precision", "ndcg", "ndcg_authors"):
-            raise ConfigError(f"select_metric is {self.select_metric!r}, but must be like 'recall@20'")
-        object.__setattr__(self, "ks", tuple(sorted(set(self.ks))))
-        object.__setattr__(self, "mask_at_selection", tuple(self.mask_at_selection))
+        object.__setattr__(self, "ks", _cutoffs(self.ks))
+        object.__setattr__(self, "mask_at_selection", _splits(self.mask_at_selection))
+        metric, _, k = self.select_metric.partition("@") if isinstance(self.select_metric, str) else ("", "", "")
+        if metric not in METRICS or not (k.isascii() and k.isdigit() and int(k) >= 1):
+            rule = f"one of {', '.join(METRICS)}, and a K of 1 or more"
+            raise ConfigError(f"select_metric is {self.select_metric!r}, but must be like 'recall@20': {rule}")
+        if not isinstance(self.options, Mapping) or not all(isinstance(name, str) for name in self.options):
+            raise ConfigError(f"options is {self.options!r}, but must be a dict of a method's own settings by name, or {{}}")
+        object.__setattr__(self, "options", FrozenDict(self.options))
 
     def params(self) -> dict[str, Any]:
         """Plain types for a record; the seed has its own place there."""
@@ -101,6 +98,23 @@ class TrainConfig:
         for name in plain:
             one_of("hyper-parameter", name, sorted(known))
         return cls(**plain, seed=seed, options=options)
+
+
+def _cutoffs(ks: object) -> tuple[int, ...]:
+    """Distinct cutoffs, rising."""
+    if isinstance(ks, str) or not isinstance(ks, Iterable):
+        raise ConfigError(f"ks is {ks!r}, but must be a tuple of cutoffs such as (10, 20)")
+    ks = tuple(ks)
+    if not ks:
+        raise ConfigError("ks is (), but needs at least one cutoff of 1 or more")
+    return tuple(sorted({whole("a cutoff in ks", k, 1) for k in ks}))
+
+
+def _splits(names: object) -> tuple[str, ...]:
+    names = names if isinstance(names, str) or not isinstance(names, Iterable) else tuple(names)
+    if not isinstance(names, tuple) or any(name not in ("train", "val", "test") for name in names):
+        raise ConfigError(f"mask_at_selection is {names!r}, but must be a tuple of split names such as ('train',)")
+    return names
 
 
 PROTOCOLS: dict[str, TrainConfig] = {

@@ -12,22 +12,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+import scipy.sparse as sp
 from numpy.typing import ArrayLike
 
 from recq_lib.codes import file
 from recq_lib.codes.planes import levels_of, n_words, planes_of, planes_of_signs, top_level
 from recq_lib.codes.search import ItemScores, best_lists
-from recq_lib.errors import ConfigError, RecordError
+from recq_lib.errors import ConfigError, RecordError, whole
+from recq_lib.io.frozen import fixed
 from recq_lib.kernels.topk import tie_order
 
-if TYPE_CHECKING:
-    import scipy.sparse as sp
-    import torch
-
-    Vectors = ArrayLike | torch.Tensor  # numpy, nested lists, or torch on any device
+Vectors = ArrayLike  # numpy, nested lists, or torch on any device (a tensor is array-like)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -42,6 +39,7 @@ class Codes:
     dim : d, columns per segment
     n_users : the first `n_users` of the N nodes are users, the others items
 
+    The arrays are read-only copies; one that nobody can write to, such as the planes made here, is taken as it is.
     Raises `ConfigError` when the parts do not fit together.
 
     >>> import numpy as np
@@ -67,7 +65,8 @@ class Codes:
 
     def __post_init__(self) -> None:
         planes = self.planes
-        fits = planes.ndim == 4 and planes.dtype == np.uint64 and self.dim >= 1 and planes.shape[0] >= 1
+        object.__setattr__(self, "dim", whole("dim", self.dim, 1))
+        fits = planes.ndim == 4 and planes.dtype == np.uint64 and planes.shape[0] >= 1
         if not fits or planes.shape[3] != n_words(self.dim):
             rule = f"uint64 [S, N, bits, {n_words(self.dim)}] with S at least 1, for dim {self.dim} of at least 1"
             raise ConfigError(f"planes are {planes.dtype} of shape {planes.shape}, but must be {rule}")
@@ -85,8 +84,10 @@ class Codes:
                 row = _first_row(np.atleast_2d(~np.isfinite(values)))
                 cause = "float32 is too small for them, or, if a model made them, training has diverged"
                 raise ConfigError(f"{name} hold NaN or infinity in row {row}; {cause}")
-        if not 0 <= self.n_users <= self.n_nodes:
-            raise ConfigError(f"n_users is {self.n_users}, but must lie between 0 and the number of nodes {self.n_nodes}")
+        object.__setattr__(self, "n_users", whole("n_users", self.n_users, 0, self.n_nodes))
+        for name in ("planes", "scales", "weights"):
+            values = getattr(self, name)
+            object.__setattr__(self, name, None if values is None else fixed(values))
 
     # ---- making ------------------------------------------------------------------------------------------------------------
 
@@ -218,7 +219,7 @@ class Codes:
 
     def save(self, path: Path | str) -> Path:
         """Write one file, whole or not at all; its size is that of a header and `n_bytes()`. See `file.py`."""
-        fields = {"bits": self.bits, "dim": int(self.dim), "n_users": int(self.n_users), "weights": [float(w) for w in self.weights]}
+        fields = {"bits": self.bits, "dim": self.dim, "n_users": self.n_users, "weights": [float(w) for w in self.weights]}
         file.write(Path(path), fields, self._arrays())
         return Path(path)
 

@@ -42,7 +42,6 @@ def write(path: Path, fields: Mapping[str, Any], arrays: Mapping[str, np.ndarray
     text = json.dumps({"format": FORMAT, **fields, "arrays": plan}).encode()
     blanks = -(len(_MAGIC) + _DIGEST + len(text) + 1) % _ALIGNMENT
     body = b"".join([text, b" " * blanks, b"\n", *(values.tobytes() for values in contents.values())])
-    path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, b"".join([_MAGIC, hashlib.sha256(body).hexdigest().encode(), b"\n", body]))
 
 
@@ -65,6 +64,7 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         for name, (kind, n, _) in plan.items():
             arrays[name] = np.fromfile(file, kind, n)
             found.update(arrays[name].data)
+            arrays[name].setflags(write=False)  # nobody else has it, so `Codes` need not copy it
     if digest != found.hexdigest().encode() + b"\n":
         raise damaged(path, "its checksum does not fit its content")
     try:

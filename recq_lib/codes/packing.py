@@ -9,23 +9,19 @@ levels on rare large entries, a narrow one cuts them off; at 8 bits the best ran
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from recq_lib.codes.codes import Codes, as_array
+from recq_lib.codes.codes import Codes, Vectors, as_array
 from recq_lib.codes.planes import top_level
 from recq_lib.errors import ConfigError
-
-if TYPE_CHECKING:
-    from recq_lib.codes.codes import Vectors
 
 _SHARES = np.geomspace(1.0, 0.25, 13)  # of a row's largest entry, 11 % apart: the error is flat around its minimum
 _ROWS_BYTES = 1 << 21  # of float64 vectors in work at once: they and their temporaries stay in a cache
 
 
 def pack(users: Vectors, items: Vectors, bits: int = 1) -> Codes:
-    """Codes of `users` [U, d] and `items` [I, d] (numpy or torch), one segment, a float32 scale per row: d·bits/8 + 4 bytes each.
+    """Codes of `users` [U, d] and `items` [I, d] (numpy or torch), one segment, a float32 scale per row: 8·⌈d/64⌉·bits + 4 bytes each.
 
     The inner products of the codes' vectors stand for those of the vectors given; a row of zeros gets scale 0. What is lost shrinks with
     the bits: 36 % of a Gaussian row's square with 1 bit, about 12 % with 2, 1 % with 4, less than 0.01 % with 8.

@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from recq_lib.errors import ConfigError
+from recq_lib.errors import whole
 
 MAX_BITS = 8
 
 
 def top_level(bits: int) -> int:
     """L = 2^bits - 1. Raises `ConfigError` unless bits is a whole number from 1 to 8."""
-    if isinstance(bits, bool) or not isinstance(bits, int) or not 1 <= bits <= MAX_BITS:
-        raise ConfigError(f"bits is {bits!r}, but must be a whole number from 1 to {MAX_BITS}")
-    return 2**bits - 1
+    return 2 ** whole("bits", bits, 1, MAX_BITS) - 1
 
 
 def n_words(dim: int) -> int:
@@ -31,23 +29,30 @@ def stored_bytes(n_nodes: int, dim: int, *, bits: int = 1, n_segments: int = 1, 
 
 
 def planes_of(levels: np.ndarray, bits: int) -> np.ndarray:
-    """Odd codes [S, N, d] (integers, already checked) as uint64 [S, N, bits, W]."""
+    """Odd codes [S, N, d] (integers, already checked) as uint64 [S, N, bits, W], read-only."""
     n_segments, n_nodes, dim = levels.shape
     packed = np.zeros((n_segments, n_nodes, bits, 8 * n_words(dim)), np.uint8)
     for place, segment in zip(packed, levels, strict=True):  # one at a time: a byte per bit takes 8 times the room of the planes
         unsigned = ((segment.astype(np.int16) + (2**bits - 1)) // 2).astype(np.uint8)
         for m in range(bits):
             place[:, m, : -(-dim // 8)] = np.packbits(unsigned >> m & 1, axis=1, bitorder="little")
-    return packed.view("<u8").astype(np.uint64, copy=False)
+    return _as_words(packed)
 
 
 def planes_of_signs(values: np.ndarray) -> np.ndarray:
-    """Signs of [S, N, d] as one plane, uint64 [S, N, 1, W]: set where a value is >= 0, also where it is -0.0."""
+    """Signs of [S, N, d] as one plane, uint64 [S, N, 1, W], read-only: set where a value is >= 0, also where it is -0.0."""
     n_segments, n_nodes, dim = values.shape
     packed = np.zeros((n_segments, n_nodes, 1, 8 * n_words(dim)), np.uint8)
     for place, segment in zip(packed, values, strict=True):
         place[:, 0, : -(-dim // 8)] = np.packbits(segment >= 0, axis=1, bitorder="little")
-    return packed.view("<u8").astype(np.uint64, copy=False)
+    return _as_words(packed)
+
+
+def _as_words(packed: np.ndarray) -> np.ndarray:
+    packed.setflags(write=False)  # nobody else has it, so that `Codes` can take it as it is
+    words = packed.view("<u8").astype(np.uint64, copy=False)
+    words.setflags(write=False)
+    return words
 
 
 def levels_of(planes: np.ndarray, dim: int) -> np.ndarray:

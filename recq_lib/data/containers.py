@@ -9,7 +9,7 @@ import numpy as np
 from recq_lib.data.catalogue import DatasetCard, check_sizes
 from recq_lib.data.interactions import SPLITS, Interactions
 from recq_lib.data.readers import ReadPairs
-from recq_lib.errors import DataError
+from recq_lib.errors import ConfigError, DataError
 from recq_lib.io.files import npz_bytes, write_atomically
 
 _REQUIRED = ("n_users", "n_items", "train_user", "train_item", "test_user", "test_item")
@@ -55,10 +55,10 @@ def write_npz(path: Path | str, data: Interactions) -> None:
         if split != "val" or data.val.nnz:
             arrays[f"{split}_user"], arrays[f"{split}_item"] = data.pairs(split)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, npz_bytes(arrays))
-    except OSError as error:
-        raise DataError(f"{path}: cannot be written ({error.strerror or error}); choose another folder or free some space") from error
+    except (OSError, ConfigError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise DataError(f"{path}: cannot be written ({why}); choose another folder or free some space") from error
 
 
 def read_tensor(path: Path | str) -> ReadPairs:

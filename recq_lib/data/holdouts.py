@@ -66,7 +66,7 @@ def time_note(users: np.ndarray, items: np.ndarray, times: np.ndarray, label: np
     """Where the cuts of `time_labels` lie, and how many users and items of val and test were never seen in train; all arrays [n]."""
     cold = [np.setdiff1d(side[label > 0], side[label == 0]).size for side in (users, items)]
     parts = [f"{split} from {_moment(times[label == code].min())}" for code, split in ((1, "val"), (2, "test")) if (label == code).any()]
-    parts.append(f"{cold[0]:,} users and {cold[1]:,} items of val and test are not in train")
+    parts.append(f"{counted(cold[0], 'user')} and {counted(cold[1], 'item')} of val and test are not in train")
     return f"split by time {shown(fractions)}: {', '.join(parts)}"
 
 
@@ -96,6 +96,11 @@ def generator(seed: int) -> np.random.Generator:
 def shown(fractions: Fractions) -> str:
     """As notes write them: 0.8/0.1/0.1."""
     return "/".join(f"{part:g}" for part in fractions)
+
+
+def counted(n: int, name: str) -> str:
+    """As texts write it: "1 user", "1,200 users"."""
+    return f"{n:,} {name}" + ("" if n == 1 else "s")
 
 
 # ---- parts ----------------------------------------------------------------------------------------------------------------

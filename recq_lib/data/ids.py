@@ -22,7 +22,6 @@ from recq_lib.errors import DataError
 
 MISSING_SPELLINGS = ("", "na", "n/a", "#n/a", "<na>", "nan", "-nan", "nat", "null", "none")
 _NEGATIVE = re.compile(r"-\d+(\.\d*)?")
-_EXACT_FLOAT = 2.0**53  # above it two whole numbers may share one float
 
 
 @dataclass(frozen=True)
@@ -68,8 +67,9 @@ def read_ids(column: pd.Series, name: object, place: Place, spellings: Collectio
     a NUL or half a surrogate pair, and ids of several kinds in one column.
     """
     column = column.reset_index(drop=True)
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        column = column.cat.remove_unused_categories()
+    dtype = column.dtype  # factorising widens some
+    if isinstance(dtype, pd.CategoricalDtype):
+        column, dtype = column.cat.remove_unused_categories(), dtype.categories.dtype
         values, codes = pd.Series(column.cat.categories), column.cat.codes.to_numpy()
         _check_kinds(values, name, place, lambda code: _first(codes == code))
     else:
@@ -85,7 +85,7 @@ def read_ids(column: pd.Series, name: object, place: Place, spellings: Collectio
         same, values = pd.factorize(values.str.strip())
         codes, values = same[codes], pd.Series(values)
     codes, plain = codes.astype(np.int64), _plain(values)
-    for bad, rule in _faults(plain, spellings):
+    for bad, rule in _faults(plain, spellings, _exact_bits(dtype)):
         rows = np.flatnonzero(bad[codes])
         if rows.size:
             _refuse(place, int(rows[0]), name, plain[codes[rows[0]]], rule)
@@ -186,13 +186,19 @@ def _plain(values: pd.Series) -> np.ndarray:
     return values.to_numpy(object) if pd.api.types.is_string_dtype(values.dtype) else values.to_numpy()
 
 
-def _faults(values: np.ndarray, spellings: Collection[str] | None) -> list[tuple[np.ndarray, str]]:
-    """(mask over distinct ids, the rule they break), for each rule."""
+def _exact_bits(dtype: Any) -> int:
+    """Bits of a whole number that floats of `dtype` keep: from 2 to this power on, two numbers may share one float."""
+    own = getattr(dtype, "numpy_dtype", dtype)  # pandas' own types wrap numpy's
+    return np.finfo(own).nmant + 1 if isinstance(own, np.dtype) and own.kind == "f" else 53
+
+
+def _faults(values: np.ndarray, spellings: Collection[str] | None, bits: int) -> list[tuple[np.ndarray, str]]:
+    """(mask over distinct ids, the rule they break), for each rule; `bits` of a float are exact."""
     negative = "negative ids usually stand for missing ones, drop the row, or pass an honest id as text"
     if values.dtype.kind in "iuf":
-        whole = "numbers as ids must be whole and below 2^53, pass others as text"
+        whole = f"numbers as ids must be whole and below 2^{bits} (floats of this width), pass others as whole numbers or text"
         is_float = values.dtype.kind == "f"
-        inexact = is_float & ((values != np.floor(values)) | (np.abs(values) > _EXACT_FLOAT))
+        inexact = is_float & ((values != np.floor(values)) | (np.abs(values) >= 2.0**bits))
         return [(inexact, whole), (values < 0, negative)]
     if values.dtype != object or not all(isinstance(value, str) for value in values):
         return []

@@ -14,7 +14,17 @@ import pandas as pd
 import scipy.sparse as sp
 
 from recq_lib.data.checks import check_csr, check_disjoint, check_own_ids, check_pairs, side_size, to_csr
-from recq_lib.data.holdouts import EIGHTY_TEN_TEN, Fractions, check_fractions, shown, split_kind, time_labels, time_note, user_labels
+from recq_lib.data.holdouts import (
+    EIGHTY_TEN_TEN,
+    Fractions,
+    check_fractions,
+    counted,
+    shown,
+    split_kind,
+    time_labels,
+    time_note,
+    user_labels,
+)
 from recq_lib.data.ids import Place, look_up
 from recq_lib.data.own_table import NumberedTable, number_table
 from recq_lib.errors import ConfigError, DataError
@@ -161,7 +171,7 @@ class Interactions:
         >>> data.user_numbers(["zoe", "ann"]), data.item_ids[data.test.indices]
         (array([2, 0]), array([10]))
         >>> data.notes.split("; ")[1]
-        'split by time 0.6/0.2/0.2: val from 4, test from 5, 1 users and 0 items of val and test are not in train'
+        'split by time 0.6/0.2/0.2: val from 4, test from 5, 1 user and 0 items of val and test are not in train'
         >>> Interactions.from_pandas(events.assign(sku=[10, 10, 10, 10, None]), "customer", "sku")
         Traceback (most recent call last):
         ...
@@ -239,10 +249,10 @@ class Interactions:
         return int(self.train.nnz)
 
     def pairs(self, split: str = "train") -> tuple[np.ndarray, np.ndarray]:
-        """(users, items) of a split as int32 arrays, sorted by user, then item."""
+        """(users, items) of a split as int32 arrays of your own, sorted by user, then item."""
         matrix = self.split(split)
         users = np.repeat(np.arange(self.n_users, dtype=np.int32), np.diff(matrix.indptr))
-        return users, matrix.indices.astype(np.int32, copy=False)
+        return users, matrix.indices.astype(np.int32)
 
     def split(self, name: str) -> sp.csr_matrix:
         if name not in SPLITS:
@@ -288,6 +298,6 @@ class Interactions:
 
     def __repr__(self) -> str:
         return (
-            f"Interactions({self.name!r}: {self.n_users:,} users × {self.n_items:,} items; "
+            f"Interactions({self.name!r}: {counted(self.n_users, 'user')} × {counted(self.n_items, 'item')}; "
             f"train {self.train.nnz:,}, val {self.val.nnz:,}, test {self.test.nnz:,}; from {self.source})"
         )

@@ -20,7 +20,7 @@ class NumberedTable:
     Attributes
     ----------
     users, items : int64 [n], distinct 0-based pairs, sorted by user, then item
-    times : [n], int64, float64 or datetime64, when each pair was first seen; None without a column of times
+    times : [n], int64, uint64, float64 or datetime64, when each pair was first seen; None without a column of times
     user_ids, item_ids : the own id of each number, in order
     notes : what was left out and how numbers and ids belong together
     """
@@ -110,7 +110,9 @@ def read_ratings(column: pd.Series, name: Hashable, place: Place) -> np.ndarray:
 
 
 def read_times(column: pd.Series, name: Hashable, place: Place) -> np.ndarray:
-    """Numbers (int64 or float64) or dates (datetime64, UTC), [n]; text is read as numbers if all of it can be, else as ISO dates.
+    """Numbers (int64, uint64 where they need it, or float64) or dates (datetime64, UTC), [n].
+
+    Text is read as numbers if all of it can be, else as ISO dates.
 
     Raises `DataError` naming the first row that holds neither.
     """
@@ -121,6 +123,8 @@ def read_times(column: pd.Series, name: Hashable, place: Place) -> np.ndarray:
         missing = numbers.isna().to_numpy() | np.isinf(numbers.to_numpy(np.float64, na_value=np.nan))
         if not missing.any():
             whole = pd.api.types.is_integer_dtype(numbers.dtype)  # int64 keeps the order of nanoseconds, float64 would not
+            if whole and numbers.max() > np.iinfo(np.int64).max:
+                return numbers.to_numpy(np.uint64)
             return numbers.to_numpy(np.int64 if whole else np.float64)
     if not text and pd.api.types.is_numeric_dtype(column.dtype) or text and not missing[0]:
         bad = int(np.argmax(missing))

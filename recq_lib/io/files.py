@@ -13,13 +13,23 @@ from pathlib import Path
 
 import numpy as np
 
-from recq_lib.errors import RecordError
+from recq_lib.errors import ConfigError, RecordError
 
 _INTEGERS = (np.uint8, np.int8, np.uint16, np.int16, np.uint32, np.int32, np.int64)  # smallest first
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write to a hidden neighbour, flush to the disk, rename: `path` holds the old or the new content, never a part."""
+    """Write to a hidden neighbour, flush to the disk, rename: `path` holds the old or the new content, never a part.
+
+    Folders on the way are made. Raises `ConfigError` for a path that is a folder or leads through a file, `OSError` where the disk refuses.
+    """
+    if path.is_dir():
+        raise ConfigError(f"{path} is a folder; give the path of a file in it")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        file = next((parent for parent in path.parents if parent.exists() and not parent.is_dir()), path.parent)
+        raise ConfigError(f"{path} leads through {file}, which is a file; give another path") from error
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
         with open(temporary, "xb") as file:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +10,10 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from recq_lib.errors import ConfigError, RecordError
-from recq_lib.io.files import npy_array, npy_bytes
+from recq_lib.errors import ConfigError, RecordError, whole
 from recq_lib.parts.tensor_file import read_tensors, write_tensors
-from recq_lib.sharing.sharing import Sharing
+from recq_lib.sharing.found import Found
+from recq_lib.sharing.sharing import Sharing, checked_rows
 
 _KIND = "recq.embedding"
 _TEXTS = ("combine", "found")  # arrays of a sharing that are one text
@@ -20,8 +21,7 @@ _TEXTS = ("combine", "found")  # arrays of a sharing that are one text
 
 def codebook(n_rows: int, dim: int, std: float, generator: torch.Generator | None = None) -> nn.Parameter:
     """Trained rows [n_rows, dim] drawn from N(0, std²). Raises `ConfigError` for fewer than one column or a negative std."""
-    if dim < 1:
-        raise ConfigError(f"a table needs at least one column, not {dim}")
+    dim = whole("dim (a table needs at least one column)", dim, 1)
     if not std >= 0:
         raise ConfigError(f"init std is {std}, but must be 0 or more")
     return nn.Parameter(torch.randn(n_rows, dim, generator=generator).mul_(std))
@@ -33,7 +33,7 @@ class SharedEmbedding(nn.Module):
     Parameters
     ----------
     rows : which rows every user and item takes, from `share`
-    dim : width d of the vectors
+    dim : width d of the vectors; `share` counted its budget at a width of its own, and a full table of this one may have another size
     std : the codebooks start from N(0, std²)
     generator : that draws the start
 
@@ -41,7 +41,7 @@ class SharedEmbedding(nn.Module):
     ----------
     weight [K, d] : the trained rows, those of the users' codebook first
     user_rows [U, m], item_rows [I, m'] int32 buffers : row numbers in the side's own codebook, -1 for none. They are part of
-        `state_dict`, so that a state brings its rows; it must come from codebooks of the same sizes
+        `state_dict`, so that a state brings its rows (own ids stay); it must come from codebooks of the same sizes
 
     >>> import torch
     >>> from recq_lib.data import load
@@ -58,15 +58,18 @@ class SharedEmbedding(nn.Module):
     `torch.nn.functional.embedding_bag` looks the rows up: at Beauty's size it takes, with its gradient, 0.8 of the time of gathering one
     index after the other and a third of that of writing the whole table out (4,096 users, d = 64, one core).
 
-    Raises `ConfigError` for fewer than one column or a negative std.
+    Raises `ConfigError` for rows that are no `Sharing`, fewer than one column or a negative std.
     """
 
     def __init__(self, rows: Sharing, dim: int = 64, std: float = 1.0, *, generator: torch.Generator | None = None) -> None:
         super().__init__()
+        if not isinstance(rows, Sharing):
+            raise ConfigError(f"rows is a {type(rows).__name__}, but must be a Sharing; find one with share(data, …)")
         self.weight = codebook(rows.n_rows, dim, std, generator)
         self._rows = rows
         for side in ("user", "item"):
             self.register_buffer(f"{side}_rows", torch.from_numpy(getattr(rows, f"{side}s").astype(np.int32)))
+        self.register_load_state_dict_pre_hook(_check_state)
         self.register_load_state_dict_post_hook(_rows_loaded)
 
     # ---- sizes ---------------------------------------------------------------------------------------------------------------
@@ -152,10 +155,8 @@ class SharedEmbedding(nn.Module):
         for name, values in self.rows.arrays().items():
             if name in _TEXTS:
                 header[name] = str(values)
-            elif name.endswith("_ids"):  # of any type: the bytes of an npy file
-                tensors[name] = torch.from_numpy(np.frombuffer(npy_bytes(values), np.uint8).copy())
             else:
-                tensors[name] = torch.from_numpy(values)
+                tensors[name] = torch.tensor(values)
         return write_tensors(Path(path), _KIND, header, tensors)
 
     @classmethod
@@ -164,15 +165,14 @@ class SharedEmbedding(nn.Module):
         header, tensors = read_tensors(Path(path), _KIND)
         try:
             arrays = {name: np.array(header[name]) for name in _TEXTS}
-            for name, tensor in tensors.items():
-                if name != "weight":
-                    arrays[name] = npy_array(tensor.numpy().tobytes()) if name.endswith("_ids") else tensor.numpy()
+            arrays |= {name: tensor.numpy() for name, tensor in tensors.items() if name != "weight"}
             rows, weight = Sharing.from_arrays(arrays), tensors["weight"]
             if weight.ndim != 2 or weight.shape[0] != rows.n_rows or not weight.is_floating_point():
                 raise ValueError(f"weight is {weight.dtype} {tuple(weight.shape)} for {rows.n_rows} rows")
         except (ValueError, KeyError, TypeError) as error:
             raise RecordError(f"{path} holds no rows of a SharedEmbedding ({error}); write it with SharedEmbedding.save") from error
-        embedding = cls(rows, weight.shape[1], 0.0)
+        with torch.random.fork_rng(devices=[]):  # a start is drawn and thrown away
+            embedding = cls(rows, weight.shape[1], 0.0)
         embedding.weight = nn.Parameter(weight)
         return embedding
 
@@ -180,9 +180,21 @@ class SharedEmbedding(nn.Module):
 def _rows_loaded(embedding: SharedEmbedding, _keys: object) -> None:
     """The state that was loaded may have brought other rows."""
     old, sides = embedding.rows, [getattr(embedding, f"{side}_rows").cpu().numpy() for side in ("user", "item")]
-    new = Sharing(*sides, old.n_user_rows, old.n_item_rows, old.combine)
-    if new != old:
-        embedding._rows = new
+    if not all(np.array_equal(rows, known) for rows, known in zip(sides, (old.users, old.items), strict=True)):
+        embedding._rows = dataclasses.replace(old, users=sides[0], items=sides[1], found=Found())  # by whom, the state does not tell
+
+
+def _check_state(embedding: SharedEmbedding, state: dict[str, torch.Tensor], prefix: str, *_: object) -> None:
+    """Refuse a state that does not fit before torch copies the first of its tensors."""
+    for name in ("weight", "user_rows", "item_rows"):
+        given, own = state.get(prefix + name), getattr(embedding, name)
+        if given is not None and given.shape != own.shape:
+            rule = "give it to an embedding of as many users, items and rows, each of as many columns"
+            raise ConfigError(f"{prefix}{name} of the state has shape {tuple(given.shape)}, but must have {tuple(own.shape)}; {rule}")
+    for side in ("user", "item"):
+        rows = state.get(f"{prefix}{side}_rows")
+        if rows is not None:
+            checked_rows(f"{side}s", rows.cpu().numpy(), getattr(embedding.rows, f"n_{side}_rows"))
 
 
 def _check_ids(side: str, ids: torch.Tensor, n: int) -> None:

@@ -40,7 +40,8 @@ class Recommender(nn.Module):
     Attributes
     ----------
     user_ids [U], item_ids [I] : own ids of the data it was built for, or None where numbers are the ids
-    config : the settings it was built with, where it was built by name; what `fit` takes if it is given none
+    config : the settings it was built with, where it was built by name; what `fit` takes if it is given none. A file brings them back,
+        but for a model with an auxiliary loss: the loss is not in the file, and training on without it would lead elsewhere
     """
 
     def __init__(self, graph: Graph, table: Table, encoder: Encoder, readout: Readout, auxiliary: Auxiliary | None = None) -> None:
@@ -121,7 +122,7 @@ class Recommender(nn.Module):
         """Write all that ranking needs: parameters, how the parts were made (shared rows included), the training graph, own ids.
 
         One safetensors file, its JSON in the header, written whole or not at all. The auxiliary loss is for training and stays out.
-        Raises `ConfigError` for a part made from something that cannot be written.
+        Raises `ConfigError` for a part made from something that cannot be written, and for a path that cannot be a file.
         """
         return saving.write(self, Path(path))
 
@@ -133,6 +134,6 @@ class Recommender(nn.Module):
         """
         saved = saving.read(Path(path))
         model = cls(saved.graph, saved.table, saved.encoder, saved.readout)
-        model.user_ids, model.item_ids = saved.user_ids, saved.item_ids
+        model.user_ids, model.item_ids, model.config = saved.user_ids, saved.item_ids, saved.config
         saving.fill(model, saved, Path(path))
         return model.eval()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
-import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,9 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
+from recq_lib.config import TrainConfig
+from recq_lib.data.checks import check_csr
+from recq_lib.data.id_bytes import decode_ids, encode_ids
 from recq_lib.errors import ConfigError, RecordError
 from recq_lib.graph.adjacency import Graph
 from recq_lib.parts.protocols import Encoder, Part, Readout, Table
@@ -34,7 +37,7 @@ _LIBRARY = "recq_lib."
 
 @dataclass(frozen=True)
 class Saved:
-    """What a file holds; `state` are the parameters and buffers of the model."""
+    """What a file holds; `state` are the parameters and buffers of the model, `config` its settings where it can be trained on."""
 
     graph: Graph
     table: Table
@@ -42,6 +45,7 @@ class Saved:
     readout: Readout
     user_ids: np.ndarray | None
     item_ids: np.ndarray | None
+    config: TrainConfig | None
     state: dict[str, torch.Tensor]
 
 
@@ -57,22 +61,11 @@ def write(model: Recommender, path: Path) -> Path:
     tensors |= {"graph.indptr": torch.from_numpy(matrix.indptr), "graph.indices": torch.from_numpy(matrix.indices)}
     for name, ids in (("user_ids", model.user_ids), ("item_ids", model.item_ids)):
         if ids is not None:
-            tensors[name] = _ids_as_tensor(name, ids)
-    return write_tensors(path, _KIND, {"shape": list(matrix.shape), "parts": parts}, tensors)
-
-
-def _ids_as_tensor(name: str, ids: np.ndarray) -> torch.Tensor:
-    """Whole numbers as they are, texts (of any length) as JSON in bytes."""
-    if ids.dtype.kind == "i":
-        return torch.from_numpy(ids.astype(np.int64))
-    try:
-        return torch.from_numpy(np.frombuffer(json.dumps(ids.tolist()).encode(), np.uint8).copy())
-    except TypeError as error:
-        raise ConfigError(f"{name} cannot be written to a file ({error}); take ids that are texts or whole numbers") from error
-
-
-def _ids_of(tensor: torch.Tensor) -> np.ndarray:
-    return tensor.numpy() if tensor.dtype == torch.int64 else np.array(json.loads(tensor.numpy().tobytes()), object)
+            tensors[name] = torch.from_numpy(encode_ids(name, ids))
+    config = None
+    if model.config is not None and model.auxiliary is None:  # without its auxiliary loss a model would be trained to another end
+        config = {"params": writer.value(model.config.params(), "config"), "seed": model.config.seed}
+    return write_tensors(path, _KIND, {"shape": list(matrix.shape), "parts": parts, "config": config}, tensors)
 
 
 def _state(model: Recommender) -> dict[str, torch.Tensor]:
@@ -95,20 +88,22 @@ class _Writer:
         }
 
     def value(self, value: Any, where: str) -> Any:
+        if type(value) is float and not math.isfinite(value):
+            return {"float": repr(value)}  # JSON has none of these
         if value is None or type(value) in (bool, int, float, str):
             return value
         if isinstance(value, torch.Generator):
             return None  # it drew a start that the parameters replace
         if isinstance(value, np.generic):
-            return value.item()
+            return self.value(value.item(), where)
         if isinstance(value, (list, tuple)):
             return {"list" if isinstance(value, list) else "tuple": [self.value(entry, where) for entry in value]}
-        if isinstance(value, dict):
-            return {"dict": {str(name): self.value(entry, where) for name, entry in value.items()}}
+        if isinstance(value, dict) and all(isinstance(name, str) for name in value):
+            return {"dict": {name: self.value(entry, where) for name, entry in value.items()}}
         if isinstance(value, (np.ndarray, torch.Tensor)):
-            return {"tensor": self.keep(torch.as_tensor(value)), "numpy": isinstance(value, np.ndarray)}
+            return {"tensor": self.keep(value, where), "numpy": isinstance(value, np.ndarray)}
         if isinstance(value, Sharing):
-            rows = {side: self.keep(torch.from_numpy(getattr(value, side))) for side in ("users", "items")}
+            rows = {side: self.keep(getattr(value, side), where) for side in ("users", "items")}
             return {"sharing": rows | {"sizes": [value.n_user_rows, value.n_item_rows], "combine": value.combine}}
         if value is self.model.table:
             return {"same": "table"}
@@ -117,13 +112,19 @@ class _Writer:
         if dataclasses.is_dataclass(value) and type(value).__module__.startswith(_LIBRARY):
             fields = {field.name: self.value(getattr(value, field.name), where) for field in dataclasses.fields(value)}
             return {"dataclass": f"{type(value).__module__}:{type(value).__qualname__}", "fields": fields}
-        rule = "which cannot be written to a file; make it from numbers, texts, arrays or other parts"
-        raise ConfigError(f"{where} was made from a {type(value).__name__}, {rule}")
+        raise _unwritable(where, "a dict with other keys than texts" if isinstance(value, dict) else f"a {type(value).__name__}")
 
-    def keep(self, tensor: torch.Tensor) -> str:
+    def keep(self, values: np.ndarray | torch.Tensor, where: str) -> str:
+        if isinstance(values, np.ndarray) and values.dtype.kind not in "biuf":
+            raise _unwritable(where, f"an array of {values.dtype}")
         name = f"argument.{len(self.tensors)}"
-        self.tensors[name] = tensor.detach().cpu()
+        self.tensors[name] = values.detach().cpu() if isinstance(values, torch.Tensor) else torch.tensor(values)
         return name
+
+
+def _unwritable(where: str, what: str) -> ConfigError:
+    rule = "which cannot be written to a file; make it from numbers, texts, arrays or other parts"
+    return ConfigError(f"{where} was made from {what}, {rule}")
 
 
 # ---- reading ----------------------------------------------------------------------------------------------------------------
@@ -135,19 +136,33 @@ def read(path: Path) -> Saved:
     try:
         (n_users, n_items), parts = header["shape"], header["parts"]
         indptr, indices = (tensors.pop(f"graph.{name}").numpy() for name in ("indptr", "indices"))
-        matrix = sp.csr_matrix((np.ones(indices.size, np.float32), indices, indptr), shape=(n_users, n_items))
-        matrix.has_sorted_indices = True
-        ids = {name: _ids_of(tensors.pop(name)) if name in tensors else None for name in ("user_ids", "item_ids")}
+        matrix = _interactions(indptr, indices, (n_users, n_items))
+        ids = {name: decode_ids(tensors.pop(name).numpy()) if name in tensors else None for name in ("user_ids", "item_ids")}
         made: dict[str, Any] = {}
         with torch.random.fork_rng(devices=[]):  # starts are drawn and thrown away
             for name, kind in zip(_PARTS, (Table, Encoder, Readout), strict=True):
                 made[name] = _Reader(tensors, made).part(parts[name], kind)
         state = {name.removeprefix("state."): tensor for name, tensor in tensors.items() if name.startswith("state.")}
-        return Saved(Graph.from_matrix(matrix), **made, **ids, state=state)
+        return Saved(Graph.from_matrix(matrix), **made, **ids, config=_config(header["config"]), state=state)
     except RecordError as error:
         raise RecordError(f"model file {path}: {error}") from error
     except Exception as error:  # whatever a foreign header leads to, it means the same here
         raise damaged(path, f"{type(error).__name__}: {error}") from error
+
+
+def _interactions(indptr: np.ndarray, indices: np.ndarray, shape: tuple[int, int]) -> sp.csr_matrix:
+    """The matrix, checked in full: the kernels that build a graph from it trust it. Raises `ValueError`."""
+    if indptr.dtype not in (np.int32, np.int64) or indices.dtype != np.int32:
+        raise ValueError(f"the graph has {indptr.dtype} and {indices.dtype}, but must have whole numbers")
+    matrix = sp.csr_matrix((np.ones(indices.size, np.float32), indices, indptr), shape=shape)
+    matrix.check_format(full_check=True)
+    check_csr("graph", "train", matrix)  # sorted, each pair once
+    matrix.has_sorted_indices = True
+    return matrix
+
+
+def _config(saved: dict[str, Any] | None) -> TrainConfig | None:
+    return None if saved is None else TrainConfig.from_params(_Reader({}, {}).value(saved["params"]), saved["seed"])
 
 
 def fill(model: Recommender, saved: Saved, path: Path) -> None:
@@ -176,6 +191,9 @@ class _Reader:
             return value
         kind, content = next(iter((name, value[name]) for name in _KINDS if name in value))
         return getattr(self, f"_{kind}")(content, value)
+
+    def _float(self, content, _) -> float:
+        return float(content)
 
     def _list(self, content, _) -> list:
         return [self.value(entry) for entry in content]
@@ -206,7 +224,7 @@ class _Reader:
         return cls(**self._dict(value["fields"], None))
 
 
-_KINDS = ("list", "tuple", "dict", "tensor", "sharing", "same", "part", "dataclass")
+_KINDS = ("float", "list", "tuple", "dict", "tensor", "sharing", "same", "part", "dataclass")
 
 
 def _class(name: str) -> Any:

@@ -27,7 +27,6 @@ def write_tensors(path: Path, kind: str, header: Mapping[str, Any], tensors: Map
     tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     text = canonical_json({"format": _FORMAT, **header})
     content = safetensors.save(tensors, {kind: text, "sha256": _digest(text, tensors)})
-    path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, content)
     return path
 

@@ -5,17 +5,15 @@ Nothing here names a person, a host or a folder of the machine, so a record can 
 
 from __future__ import annotations
 
-import hashlib
 import os
 import platform
 import re
 import subprocess
-from collections.abc import Iterable
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 
 from recq_lib.io import paths
+from recq_lib.io.versions import package_versions, source_hash
 
 PACKAGES = ("torch", "numpy", "numba", "scipy", "torch_geometric")
 COMPANION = "companion"  # the one folder below recq_lib that is not the library
@@ -54,18 +52,6 @@ def library_hash(root: Path | None = None) -> str:
     return source_hash(root, (path for path in root.rglob("*.py") if path.relative_to(root).parts[0] != COMPANION))
 
 
-def source_hash(root: Path, files: Iterable[Path]) -> str:
-    """SHA-256 (hex) over relative path, length and content of the files below `root`, in the order of their paths.
-
-    Line ends count as LF, so a checkout on another system has the same hash.
-    """
-    digest = hashlib.sha256()
-    for name, path in sorted((path.relative_to(root).as_posix(), path) for path in files):
-        content = path.read_bytes().replace(b"\r\n", b"\n")
-        digest.update(f"{name}\0{len(content)}\0".encode() + content)
-    return digest.hexdigest()
-
-
 def package_folder() -> Path:
     """The folder `recq_lib`."""
     return Path(__file__).resolve().parents[1]
@@ -74,17 +60,6 @@ def package_folder() -> Path:
 def companion_folder() -> Path:
     """The folder `recq_lib/companion`, which `library_hash` leaves out."""
     return package_folder() / COMPANION
-
-
-def package_versions(packages: Iterable[str], missing: str = "absent") -> dict[str, str]:
-    """Version of Python and of each package by the name given; `missing` for one that is not installed."""
-    answer = {"python": platform.python_version()}
-    for name in packages:
-        try:
-            answer[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            answer[name] = missing
-    return answer
 
 
 def peak_memory_mb() -> float:

@@ -16,6 +16,7 @@ import numpy as np
 from recq_lib.config import PROFILES
 from recq_lib.errors import ConfigError, RecordError, one_of
 from recq_lib.io.canonical import canonical_json
+from recq_lib.io.frozen import FrozenDict
 
 SPEC_FIELDS = ("method", "dataset", "seed", "profile", "params", "data_fingerprint")
 Param = bool | int | float | str | None | tuple
@@ -58,7 +59,7 @@ class RunSpec:
         if not isinstance(self.params, Mapping):
             raise ConfigError(f"params is {type(self.params).__name__}; it must be a dict of scalars, flat lists and None")
         object.__setattr__(self, "seed", seed)
-        object.__setattr__(self, "params", FrozenParams({name: clean_param(name, value) for name, value in self.params.items()}))
+        object.__setattr__(self, "params", FrozenDict({name: clean_param(name, value) for name, value in self.params.items()}))
 
     def as_dict(self) -> dict[str, object]:
         """The spec as a plain dict that `RunSpec(**…)` takes back."""
@@ -121,18 +122,6 @@ class RunRecord:
         if len({len(values) for values in self.per_user.values()}) > 1:
             lengths = {name: len(values) for name, values in self.per_user.items()}
             raise RecordError(f"per_user arrays have lengths {lengths}; all must have one entry per test user")
-
-
-class FrozenParams(dict):
-    """A dict that cannot be changed: a spec whose key could change would not find its record again."""
-
-    def _refuse(self, *_: object, **__: object) -> None:
-        raise TypeError("the params of a RunSpec cannot be changed; build another with dataclasses.replace(spec, params=…)")
-
-    __setitem__ = __delitem__ = __ior__ = update = setdefault = pop = popitem = clear = _refuse  # type: ignore[assignment]
-
-    def __reduce__(self) -> tuple:
-        return FrozenParams, (dict(self),)
 
 
 def clean_param(name: object, value: object) -> Param:

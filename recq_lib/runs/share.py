@@ -13,6 +13,8 @@ from recq_lib.config import protocol
 from recq_lib.data.interactions import Interactions
 from recq_lib.errors import ConfigError, number, whole
 from recq_lib.runs import registry
+from recq_lib.sharing.grouping import OutOfReach
+from recq_lib.sharing.louvain import RESOLUTION
 from recq_lib.sharing.sharing import Sharing
 
 # rows are whole and communities come in jumps, so a budget may be missed:
@@ -30,7 +32,7 @@ def share(
     method : "baco", "graphhash", "random-hash", …: every method of family "shared rows" that finds its rows before training
     budget : a share of the full table's numbers (0 < budget ≤ 1) or, above 1, a number of parameters; default GraphHash's size
     dim : width of the table, in which a budget is counted and second indices are weighed
-    seed : of hash functions; clusterings have a seed of their own (option `cluster_seed`)
+    seed : a whole number, of hash functions; clusterings have a seed of their own (option `cluster_seed`)
     options : the method's own, see `registry.METHODS`; for BACO for instance `gamma`, `scu=False`
 
     The result says in `found` how it was found (for BACO γ and labels) and carries the own ids of `data`.
@@ -54,7 +56,10 @@ def share(
     ratio = None if budget is None else _ratio(method, data, budget, dim, options)
 
     def rows_at(size: dict[str, float]) -> Sharing:
-        return find(data, registry.resolve(method, protocol("baco", dim=dim, seed=seed, options=options | size)))
+        try:
+            return find(data, registry.resolve(method, protocol("baco", dim=dim, seed=seed, options=options | size)))
+        except OutOfReach as error:  # in the user's words: a method has made rows, then parameters, of the budget
+            raise error.told(_asked(data, ratio, dim, options)) from None
 
     start = time.perf_counter()
     rows = rows_at({} if ratio is None else {"ratio": ratio})
@@ -76,7 +81,18 @@ def _ratio(method: str, data: Interactions, budget: float, dim: int, options: di
             raise ConfigError(f"budget {budget} and {name} {options[name]} both set the size; give one of them")
     if not (isinstance(budget, numbers.Real) and math.isfinite(budget) and budget > 0):
         raise ConfigError(f"budget is {budget!r}, but must be a share of the full table (0 to 1) or a number of parameters (above 1)")
-    return float(budget if budget <= 1 else budget / (dim * data.n_nodes))
+    full = dim * data.n_nodes
+    if budget > max(full, 1):
+        raise ConfigError(f"budget is {budget:,} parameters, but a full table of {data.name} has {full:,}; give fewer, or a share up to 1")
+    return float(budget if budget <= 1 else budget / full)
+
+
+def _asked(data: Interactions, ratio: float | None, dim: int, options: dict[str, Any]) -> str:
+    """The size that was asked for, in words."""
+    ratio = ratio or options.get("ratio")
+    if not ratio:
+        return f"the default size, GraphHash's at resolution {RESOLUTION:g} (budget= sets another),"
+    return f"a budget of {ratio * dim * data.n_nodes:,.0f} parameters ({ratio:.1%} of a full table)"
 
 
 def _check_size(rows: Sharing, method: str, data: Interactions, ratio: float, dim: int) -> None:

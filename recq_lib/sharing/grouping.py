@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from recq_lib.data.interactions import Interactions
-from recq_lib.errors import DataError
+from recq_lib.errors import ConfigError, DataError
 from recq_lib.sharing.found import Found
 from recq_lib.sharing.sharing import Sharing
 
@@ -26,6 +26,26 @@ class Stopwatch:
     @property
     def seconds(self) -> float:
         return time.perf_counter() - self._start
+
+
+class OutOfReach(ConfigError):
+    """No setting of a method meets a size. Its text names what was `asked` for, so that a caller may say it in the user's words.
+
+    low, high : fewest and most parameters that were found; full : those of a full table
+    """
+
+    def __init__(self, asked: str, dataset: str, low: int, high: int, full: int, how: str, others: str) -> None:
+        self._rest = (dataset, low, high, full, how, others)
+        if low == high:
+            given, advice = f"{low:,} parameters ({low / full:.1%}) whatever the setting", "set that one"
+        else:
+            given, advice = f"{low:,} to {high:,} parameters ({low / full:.1%} to {high / full:.1%})", "set one in between"
+        options = "(budget=, on the command line --budget or --set ratio=)"
+        super().__init__(f"{asked} is out of reach on {dataset}: {how} give {given}; {advice} {options}{others}")
+
+    def told(self, asked: str) -> OutOfReach:
+        """The same for another way to say what was asked for."""
+        return OutOfReach(asked, *self._rest)
 
 
 def sharing_of(users: np.ndarray, items: np.ndarray) -> Sharing:

@@ -27,10 +27,17 @@ def louvain(data: Interactions, resolution: float = RESOLUTION) -> Sharing:
 
 
 def rows_of(data: Interactions, ratio: float = 0.0) -> tuple[int, int]:
-    """Rows of the users' and of the items' codebook: `ratio` of each side's nodes, or for 0 those of GraphHash at resolution 200."""
+    """Rows of the users' and of the items' codebook: `ratio` of each side's nodes, or for 0 those of GraphHash at resolution 200.
+
+    At least two of a side that has two. Raises `ConfigError` for a ratio outside [0, 1].
+    """
     if ratio == 0:
         found = louvain(data)
         return found.n_user_rows, found.n_item_rows
     if not 0 < ratio <= 1:
         raise ConfigError(f"ratio is {ratio}, but must be a share of the nodes above 0 and at most 1 (or 0 for GraphHash's rows)")
-    return max(2, round(ratio * data.n_users)), max(2, round(ratio * data.n_items))
+    return _share_of(data.n_users, ratio), _share_of(data.n_items, ratio)
+
+
+def _share_of(n: int, ratio: float) -> int:
+    return min(n, max(2, round(ratio * n)))  # two at least, where there are two

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import scipy.sparse as sp
 
+from recq_lib.data.id_bytes import decode_ids, encode_ids, id_array
+from recq_lib.data.ids import look_up
 from recq_lib.errors import ConfigError, RecordError, one_of, whole
 from recq_lib.io.files import npz_arrays, npz_bytes, write_atomically
+from recq_lib.io.frozen import fixed
 from recq_lib.sharing.found import Found
 
 COMBINE = ("mean", "sum")
@@ -31,7 +36,7 @@ class Sharing:
     found : how the rows were found
     user_ids [U], item_ids [I] : own ids, where the data have some
 
-    Two are equal when every node takes the same rows: `found` and own ids are not compared.
+    The arrays are read-only copies of those given. Two are equal when every node takes the same rows: `found` and own ids are not compared.
 
     >>> rows = Sharing(users=[[0, 1], [1, -1], [0, -1]], items=[0, 0], n_user_rows=2, n_item_rows=1)
     >>> rows
@@ -45,7 +50,7 @@ class Sharing:
            [0. , 0. , 1. ],
            [0. , 0. , 1. ]], dtype=float32)
 
-    Raises `ConfigError` for rows of another form or out of range, and for ids that are not one per node.
+    Raises `ConfigError` for rows of another form or out of range, and for ids that are not distinct or not one per node.
     """
 
     users: np.ndarray
@@ -61,12 +66,39 @@ class Sharing:
         one_of("combine", self.combine, COMBINE)
         for side in _SIDES:
             n_rows = whole(f"n_{side}_rows", getattr(self, f"n_{side}_rows"), 0)
-            rows = _checked_rows(f"{side}s", getattr(self, f"{side}s"), n_rows)
-            object.__setattr__(self, f"{side}s", rows)
+            rows = checked_rows(f"{side}s", getattr(self, f"{side}s"), n_rows)
+            object.__setattr__(self, f"{side}s", fixed(rows))
             object.__setattr__(self, f"n_{side}_rows", n_rows)
             ids = getattr(self, f"{side}_ids")
-            if ids is not None and len(ids) != rows.shape[0]:
-                raise ConfigError(f"{side}_ids has {len(ids)} ids for {rows.shape[0]} {side}s; give one for each, in their order")
+            if ids is not None:
+                ids = id_array(f"{side}_ids", ids)
+                if ids.size != rows.shape[0]:
+                    raise ConfigError(f"{side}_ids has {ids.size} ids for {rows.shape[0]} {side}s; give one for each, in their order")
+                object.__setattr__(self, f"{side}_ids", ids)
+
+    # ---- own ids -------------------------------------------------------------------------------------------------------------
+
+    def user_numbers(self, own_ids: Iterable[Any]) -> np.ndarray:
+        """Numbers (int64 [n]) of own user ids, places in `users`; `DataError` names the first unknown one.
+
+        Where there are no own ids, the numbers are the ids, and only their range is checked.
+
+        >>> Sharing(users=[0, 1], items=[0], n_user_rows=2, n_item_rows=1, user_ids=["ann", "bob"]).user_numbers(["bob"])
+        array([1])
+        """
+        return look_up(own_ids, self._user_index, "user", self.found.dataset or "rows")
+
+    def item_numbers(self, own_ids: Iterable[Any]) -> np.ndarray:
+        """As `user_numbers`, for items."""
+        return look_up(own_ids, self._item_index, "item", self.found.dataset or "rows")
+
+    @cached_property
+    def _user_index(self) -> pd.Index | int:
+        return self.n_users if self.user_ids is None else pd.Index(self.user_ids, tupleize_cols=False)
+
+    @cached_property
+    def _item_index(self) -> pd.Index | int:
+        return self.n_items if self.item_ids is None else pd.Index(self.item_ids, tupleize_cols=False)
 
     # ---- sizes ---------------------------------------------------------------------------------------------------------------
 
@@ -157,7 +189,8 @@ class Sharing:
         """Write an npz that `load` reads back, whole or not at all; the path is given back.
 
         Arrays: `user_rows` [U, m] and `item_rows` [I, m'] (int32, -1 for none), `sizes` (rows of both codebooks), `combine`, `found`
-        (JSON) with `labels` where there are some, and `user_ids`, `item_ids` where there are own ids (`ids`, if given, replaces them).
+        (JSON) with `labels` where there are some, and `user_ids`, `item_ids` where there are own ids (as bytes, see `data.id_bytes`;
+        `ids`, if given, replaces them). Raises `ConfigError` for ids that cannot be written and a path that cannot be a file.
 
         >>> import tempfile
         >>> rows = Sharing(users=[0, 1, 0], items=[0, 0], n_user_rows=2, n_item_rows=1, user_ids=["ann", "bob", "eve"])
@@ -188,7 +221,7 @@ class Sharing:
         return sharing
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """All of it as arrays by name, as `save` writes them. Raises `ConfigError` for ids that are neither text nor numbers nor dates."""
+        """All of it as arrays by name, as `save` writes them. Raises `ConfigError` for ids that cannot be written."""
         arrays = {"user_rows": self.users.astype(np.int32), "item_rows": self.items.astype(np.int32)}
         arrays |= {"sizes": np.array([self.n_user_rows, self.n_item_rows]), "combine": np.array(self.combine)}
         arrays["found"] = np.array(self.found.as_json())
@@ -196,7 +229,7 @@ class Sharing:
             arrays["labels"] = np.asarray(self.found.labels)
         for side in _SIDES:
             if getattr(self, f"{side}_ids") is not None:
-                arrays[f"{side}_ids"] = _plain_ids(f"{side}_ids", getattr(self, f"{side}_ids"))
+                arrays[f"{side}_ids"] = encode_ids(f"{side}_ids", getattr(self, f"{side}_ids"))
         return arrays
 
     @classmethod
@@ -204,15 +237,15 @@ class Sharing:
         """What `arrays` gave. Raises `KeyError`, `ValueError` or `TypeError` for others; without `found` nothing is known of the search."""
         found = Found.from_json(str(arrays["found"]), arrays.get("labels")) if "found" in arrays else Found()
         n_user_rows, n_item_rows = (int(n) for n in arrays["sizes"])
-        own = {name: arrays[name] for name in ("user_ids", "item_ids") if name in arrays}
-        own = {name: ids.astype(object) if ids.dtype.kind == "U" else ids for name, ids in own.items()}  # text, as the data have it
+        own = {name: decode_ids(arrays[name]) for name in ("user_ids", "item_ids") if name in arrays}
         return cls(arrays["user_rows"], arrays["item_rows"], n_user_rows, n_item_rows, str(arrays["combine"]), found, **own)
 
 
 # ---- checks ------------------------------------------------------------------------------------------------------------------
 
 
-def _checked_rows(side: str, rows: object, n_rows: int) -> np.ndarray:
+def checked_rows(side: str, rows: object, n_rows: int) -> np.ndarray:
+    """Rows of "users" or "items" as int64 [n, m] in [0, n_rows), -1 for none. Raises `ConfigError` for others."""
     rows = np.asarray(rows)
     if rows.size and rows.dtype.kind not in "iu":
         raise ConfigError(f"rows of {side} have dtype {rows.dtype}, but must be whole numbers")
@@ -224,16 +257,6 @@ def _checked_rows(side: str, rows: object, n_rows: int) -> np.ndarray:
         found = f"rows of {side} go from {rows.min()} to {rows.max()}"
         raise ConfigError(f"{found}; they must lie in [0, {n_rows}), or be -1 after a node's first")
     return rows
-
-
-def _plain_ids(name: str, ids: object) -> np.ndarray:
-    """Ids as an array without objects: text as fixed-width unicode."""
-    ids = np.asarray(ids)
-    if ids.dtype == object and all(isinstance(key, str) for key in ids):
-        return ids.astype(np.str_)
-    if ids.dtype.kind not in "iufUMm":
-        raise ConfigError(f"{name} has dtype {ids.dtype}, which cannot be written; pass texts, numbers or dates, such as ids.astype(str)")
-    return ids
 
 
 def _count(n: int, one: str, many: str | None = None) -> str:

@@ -26,7 +26,6 @@ class Checkpoint:
 
 def save(path: Path, tensors: dict[str, torch.Tensor], meta: dict[str, Any]) -> None:
     """Write the file whole or not at all: a kill at any moment leaves the old checkpoint or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     buffer = io.BytesIO()
     torch.save({"tensors": tensors, "meta": json.dumps({"format": _FORMAT, **meta})}, buffer)
     write_atomically(path, buffer.getvalue())

@@ -1,5 +1,7 @@
 import doctest
 import importlib
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -9,8 +11,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from recq_lib.codes.codes import Codes
+from recq_lib.codes.packing import pack
 from recq_lib.codes.planes import stored_bytes, top_level
 from recq_lib.errors import ConfigError
+from recq_lib.io.frozen import fixed
 from recq_lib.papers.l2q_gcn import LayerwiseSign
 
 
@@ -82,7 +86,7 @@ class TestSigns:
             ({"scales": np.full((2, 4), 1e39)}, "scales hold NaN or infinity"),
             ({"weights": np.ones(3)}, "weights are"),
             ({"weights": [1.0, np.nan]}, "weights hold NaN or infinity"),
-            ({"n_users": 5}, "n_users is 5, but must lie between 0 and the number of nodes 4"),
+            ({"n_users": 5}, "n_users is 5, but must be a whole number from 0 to 4"),
             ({"n_users": -1}, "n_users is -1"),
         ):
             with pytest.raises(ConfigError, match=text):
@@ -153,7 +157,7 @@ class TestWhole:
             ((planes, None, weights, 129, 1), "for dim 129"),
             ((planes.view(np.int64), None, weights, 65, 1), "planes are int64"),
             ((planes[0], None, weights, 65, 1), r"shape \(2, 1, 2\)"),
-            ((planes[:, :, :, :0], None, weights, 0, 1), "for dim 0"),
+            ((planes[:, :, :, :0], None, weights, 0, 1), "dim is 0"),
             ((planes[:, :, :0], None, weights, 65, 1), "bits is 0"),
             ((planes.repeat(9, axis=2), None, weights, 65, 1), "bits is 9"),
             ((planes + np.uint64(2), None, weights, 65, 1), "behind column 65"),
@@ -177,6 +181,37 @@ class TestWhole:
 
         assert make() == make() and make(part) == make(part)
         assert make() != make(part) and make() != "codes"
+
+    def test_the_arrays_are_its_own(self):
+        planes, scales, weights = np.ones((1, 2, 1, 1), np.uint64), np.ones((1, 2), np.float32), np.ones(1, np.float32)
+        codes = Codes(planes, scales, weights, np.int64(3), np.int64(1))
+        planes[:], scales[:], weights[:] = 0, 0, 0
+        assert codes.factors().tolist() == [[1, 1]] and codes.values()[0].tolist() == [[1, -1, -1]] * 2
+        assert type(codes.n_users) is int and type(codes.dim) is int
+        with pytest.raises(ValueError, match="read-only"):
+            codes.planes[:] = 0
+
+    def test_planes_that_were_made_here_are_not_copied(self, monkeypatch, tmp_path):
+        from recq_lib.codes import codes as module
+
+        taken = []
+        monkeypatch.setattr(module, "fixed", lambda values: taken.append((values, fixed(values))) or taken[-1][1])
+        codes = pack(np.ones((2, 70)), np.ones((3, 70)), bits=np.int64(4))
+        Codes.load(codes.save(tmp_path / "codes"))
+        Codes.from_signs(np.ones((1, 2, 3)), n_users=1)
+        planes = [(given, kept) for given, kept in taken if given.dtype == np.uint64]
+        assert len(planes) == 3 and all(given is kept for given, kept in planes)
+
+    def test_type_hints_resolve_without_torch(self):
+        program = """
+import sys, typing
+from recq_lib.codes.codes import Codes
+from recq_lib.codes.packing import pack
+for function in (pack, Codes.from_signs, Codes.from_levels, Codes.search, Codes.tiles, Codes):
+    assert typing.get_type_hints(function), function
+assert "torch" not in sys.modules
+"""
+        subprocess.run([sys.executable, "-c", program], check=True)
 
     def test_it_says_what_it_is(self):
         codes = Codes.from_levels(np.ones((3, 7, 70), int), 4, np.ones((3, 7)), n_users=1)

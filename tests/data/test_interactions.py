@@ -159,3 +159,10 @@ def test_fingerprints_stay_as_records_know_them(name, fingerprint, real_dataset)
     if not name.startswith("synthetic"):
         real_dataset(name.removesuffix("-resplit"))
     assert load(name).fingerprint == fingerprint
+
+
+def test_pairs_are_your_own_and_one_is_one():
+    data = Interactions.from_pairs(train=([0], [0]), name="one")
+    for side in data.pairs():
+        side[0] = 7
+    assert data.train.indices.tolist() == [0] and repr(data).startswith("Interactions('one': 1 user × 1 item; train 1")

@@ -91,7 +91,7 @@ def test_a_cut_in_time_never_trains_on_the_future(table, fractions):
     cut = len(seen["train"])  # no boundary between moments is nearer to what was asked for
     assert all(abs(cut - wanted[0]) <= abs(end - wanted[0]) for end in np.cumsum(sizes))
     cold = {user for user, _ in union(data)} - {user for user, _ in own_pairs(data, "train")}
-    assert f"{len(cold)} users and" in data.notes
+    assert f"{len(cold)} user{'s' if len(cold) != 1 else ''} and" in data.notes
 
 
 @given(tables(), st.randoms(use_true_random=False))
@@ -191,6 +191,23 @@ def test_whole_floats_and_extension_types_are_plain_numbers():
     assert large.user_ids.tolist() == [7, 2**63 + 5] and large.user_numbers([2**63 + 5]).tolist() == [1]
 
 
+@pytest.mark.parametrize("dtype, bits", [("float16", 11), ("float32", 24), ("float64", 53), ("Float32", 24)])
+def test_floats_are_ids_only_where_neighbours_differ(dtype, bits):
+    """From 2^bits on n and n + 1 are one float, so two ids would have become one without a word."""
+    good = Interactions.from_pandas(table(pd.array([2.0**bits - 1, 2.0**bits - 2], dtype)), fractions=ALL)
+    assert good.user_ids.tolist() == [2**bits - 2, 2**bits - 1]
+    if dtype == "float16":
+        assert np.float16(2**bits + 1) == np.float16(2**bits)
+    with pytest.raises(DataError, match=rf"must be whole and below 2\^{bits}"):
+        Interactions.from_pandas(table(pd.array([1.0, 2.0**bits], dtype)))
+
+
+def test_times_beyond_int64_keep_their_order():
+    frame = table(["a", "b"]).assign(day=np.array([2**63 + 5, 3], np.uint64))
+    data = Interactions.from_pandas(frame, time="day", fractions=(0.5, 0.5, 0))
+    assert data.user_ids[data.train.nonzero()[0]].tolist() == ["b"] and f"val from {2**63 + 5}" in data.notes
+
+
 def test_ids_that_cannot_be_ordered_or_compared_are_refused():
     with pytest.raises(DataError, match="have no order .*astype"):
         Interactions.from_pandas(table([int, float], dtype=object))
@@ -260,7 +277,7 @@ def test_of_repeats_the_earliest_is_kept_and_low_ratings_go_first():
     assert liked.user_ids.tolist() == ["a", "b"]  # user c has no row left, so no number
     assert liked.notes == (
         "2 of 5 rows left out, rated below 3; split by time 0.4/0.3/0.3: val from 2020-01-03T00:00:00, test from 2020-01-05T00:00:00, "
-        "1 users and 1 items of val and test are not in train"
+        "1 user and 1 item of val and test are not in train"
     )
 
 

@@ -122,6 +122,9 @@ def test_sizes_by_hand():
         (lambda emb: emb.users(torch.tensor([True])), "user ids are torch.bool"),
         (lambda emb: SharedEmbedding(emb.rows, 0), "at least one column"),
         (lambda emb: SharedEmbedding(emb.rows, 4, -1.0), "init std is -1.0"),
+        (lambda emb: SharedEmbedding(emb.rows, 8.0), "dim .* is 8.0"),
+        (lambda emb: SharedEmbedding(emb.rows, "8"), "dim .* is '8'"),
+        (lambda emb: SharedEmbedding(np.zeros(3), 8), "rows is a ndarray, but must be a Sharing"),
     ],
 )
 def test_misuse_is_refused(call, message):
@@ -151,6 +154,35 @@ def test_a_state_brings_its_rows():
     wrong = first.state_dict() | {"user_rows": torch.full((30, 2), 7, dtype=torch.int32)}
     with pytest.raises(ConfigError, match="rows of users go from 7 to 7"):
         second.load_state_dict(wrong)
+
+
+def test_own_ids_stay_when_a_state_brings_other_rows():
+    ids = np.arange(30) + 100
+    emb = SharedEmbedding(dataclasses.replace(some_rows(1), user_ids=ids, found=Found("baco")), 6)
+    emb.load_state_dict(SharedEmbedding(some_rows(2), 6).state_dict())
+    assert emb.rows == some_rows(2) and emb.rows.user_ids.tolist() == ids.tolist() and emb.rows.found.method == ""
+
+
+@pytest.mark.parametrize("name, value", [
+    ("weight", torch.zeros(12, 5)), ("user_rows", torch.zeros(31, 2, dtype=torch.int32)), ("item_rows", torch.full((20, 1), 5)),
+])  # fmt: skip
+def test_a_state_that_does_not_fit_changes_nothing(name, value):
+    model = torch.nn.ModuleDict({"emb": SharedEmbedding(some_rows(1), 6)})
+    before = {key: tensor.clone() for key, tensor in model.state_dict().items()}
+    state = {f"emb.{key}": tensor for key, tensor in SharedEmbedding(some_rows(2), 6).state_dict().items()} | {f"emb.{name}": value}
+    words = "rows of items go from 5 to 5" if name == "item_rows" else rf"emb.{name} of the state has shape \({value.shape[0]}, "
+    with pytest.raises(ConfigError, match=words):
+        model.load_state_dict(state)
+    assert all(torch.equal(before[key], tensor) for key, tensor in model.state_dict().items()) and model["emb"].rows == some_rows(1)
+
+
+def test_reading_leaves_the_random_state_alone(tmp_path):
+    path = SharedEmbedding(some_rows(), 6).save(tmp_path / "emb")
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    SharedEmbedding.load(path)
+    assert torch.equal(torch.rand(3), expected)
 
 
 FOUND = Found("baco", "mine", {"gamma": 0.5}, 1.0, sweeps=((7, 5),), labels=np.arange(50, dtype=np.int32))

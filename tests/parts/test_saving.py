@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+from datetime import timedelta
 
 import numpy as np
 import pytest
@@ -10,17 +12,22 @@ import torch
 from helpers import random_interactions
 from safetensors import torch as safetensors
 
+from recq_lib.codes.packing import pack
 from recq_lib.config import TrainConfig
+from recq_lib.data.splits import with_validation
 from recq_lib.errors import ConfigError, RecordError
 from recq_lib.graph.adjacency import Graph
 from recq_lib.papers.baco.method import baco
 from recq_lib.papers.l2q_gcn import LayerwiseSign
+from recq_lib.parts.embedding import SharedEmbedding
 from recq_lib.parts.encoders import LightGCN, NoPropagation
 from recq_lib.parts.model import Recommender
 from recq_lib.parts.protocols import Readout
 from recq_lib.parts.readouts import MeanPool
 from recq_lib.parts.tables import FullTable, SharedTable
 from recq_lib.runs.registry import METHODS, build, method, resolve, teacher_of
+from recq_lib.sharing.sharing import Sharing
+from recq_lib.training.trainer import fit
 
 
 @pytest.fixture(scope="module")
@@ -69,8 +76,8 @@ def test_own_ids_come_back(data, tmp_path):
     back = Recommender.load(model.save(tmp_path / "m"))
     assert back.user_ids.tolist() == model.user_ids.tolist() and back.item_ids.tolist() == model.item_ids.tolist()
     assert back.item_ids.dtype == np.int64
-    model.user_ids = np.array([np.datetime64("2020-01-01", "D").item()] * 50, object)
-    with pytest.raises(ConfigError, match="user_ids cannot be written"):
+    model.user_ids = np.array([np.datetime64("2020-01-01", "D").item() + timedelta(n) for n in range(50)], object)
+    with pytest.raises(ConfigError, match="user_ids has dtype object of date, which cannot be written"):
         model.save(tmp_path / "m")
 
 
@@ -107,10 +114,47 @@ def test_a_part_defined_elsewhere_comes_back(data, tmp_path):
     assert same(model, back) and back.readout.by == 3.0
 
 
-def test_what_cannot_be_written_is_named(data, tmp_path):
-    with pytest.raises(ConfigError, match="Halved was made from a object"):
-        model_with(Halved(MeanPool(), by=object()), data).save(tmp_path / "m")
+@pytest.mark.parametrize(
+    "by, what",
+    [
+        (object(), "a object"),
+        (np.array(["a"]), "an array of <U1"),
+        ({1: "x"}, "a dict with other keys than texts"),
+    ],
+)
+def test_what_cannot_be_written_is_named(data, tmp_path, by, what):
+    with pytest.raises(ConfigError, match=f"Halved was made from {what}, which cannot"):
+        model_with(Halved(MeanPool(), by=by), data).save(tmp_path / "m")
     assert not (tmp_path / "m").exists()
+
+
+@pytest.mark.parametrize("by", [math.inf, -math.inf, math.nan, np.float64("inf"), {"a": [1, (math.inf,)]}])
+def test_numbers_that_json_lacks_come_back(data, tmp_path, by):
+    again = Recommender.load(model_with(Halved(MeanPool(), by=by), data).save(tmp_path / "m")).readout.by
+    assert repr(again) == repr(by.item() if isinstance(by, np.float64) else by)
+
+
+def test_the_settings_come_back_and_training_goes_on(data, tmp_path):
+    config = TrainConfig(dim=8, n_layers=1, epochs=1, eval_every=1, ks=(5, 10), select_metric="recall@10", seed=7)
+    model = build("lightgcn", with_validation(data, fraction=0.2, seed=0), config)
+    back = Recommender.load(model.save(tmp_path / "m"))
+    assert back.config == model.config and back.config.ks == (5, 10)
+    assert len(fit(back, with_validation(data, fraction=0.2, seed=0)).history) == 1
+    helped = build("bgch", data, TrainConfig(dim=8))  # its loss has a part that is not in the file
+    assert helped.auxiliary is not None and Recommender.load(helped.save(tmp_path / "m")).config is None
+    assert Recommender.load(model_with(MeanPool(), data).save(tmp_path / "m")).config is None
+
+
+def test_a_path_that_cannot_be_a_file_is_refused_by_every_save(data, tmp_path):
+    rows = Sharing([0, 0], [0], 1, 1)
+    (tmp_path / "file").write_text("")
+    for thing in (made("mf", data), rows, SharedEmbedding(rows, 2), pack(np.ones((1, 2)), np.ones((1, 2)))):
+        with pytest.raises(ConfigError, match="is a folder; give") as caught:
+            thing.save(tmp_path)
+        assert "\n" not in str(caught.value)
+        with pytest.raises(ConfigError, match="leads through .*file, which is a file"):
+            thing.save(tmp_path / "file" / "deeper" / "thing")
+        assert thing.save(tmp_path / type(thing).__name__ / "new" / "thing").is_file()
 
 
 # ---- damage -----------------------------------------------------------------------------------------------------------------
@@ -172,6 +216,37 @@ def name_class(part: str, name: str):
 )
 def test_foreign_headers_are_refused(content, tmp_path, change, why):
     assert why in refused(tmp_path / "m", rewritten(content, change))
+
+
+def with_graph(content: bytes, change) -> bytes:
+    """The file with other arrays of its graph, and the digest that fits them."""
+    from recq_lib.parts.tensor_file import _digest
+
+    tensors = safetensors.load(content)
+    text = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])["__metadata__"]["recq.model"]
+    change(tensors)
+    return safetensors.save(tensors, {"recq.model": text, "sha256": _digest(text, tensors)})
+
+
+def put(name: str, place: int, value: int):
+    return lambda tensors: tensors[f"graph.{name}"].__setitem__(place, value)
+
+
+def of_type(name: str, dtype: torch.dtype):
+    return lambda tensors: tensors.update({f"graph.{name}": tensors[f"graph.{name}"].to(dtype)})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        put("indices", 0, 10**6), put("indices", 5, -1), put("indptr", 3, 10**6), put("indptr", -1, 0), put("indptr", 0, 1),
+        of_type("indices", torch.float32), of_type("indptr", torch.float64), of_type("indices", torch.int64),
+        lambda tensors: tensors["graph.indices"][:2].copy_(tensors["graph.indices"][:2].flip(0).clone()),  # not sorted
+        lambda tensors: tensors["graph.indices"][:2].fill_(int(tensors["graph.indices"][0])),  # one pair twice
+    ],
+)  # fmt: skip
+def test_a_graph_that_is_none_is_refused(content, tmp_path, change):
+    assert "damaged" in refused(tmp_path / "m", with_graph(content, change))
 
 
 def test_other_files_are_refused(tmp_path):

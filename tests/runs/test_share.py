@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 
 from recq_lib.cli.main import main
+from recq_lib.data.id_bytes import decode_ids
 from recq_lib.data.interactions import Interactions
 from recq_lib.data.synthetic import SyntheticConfig, generate
 from recq_lib.errors import ConfigError
 from recq_lib.runs import registry
 from recq_lib.runs.share import share
+from recq_lib.sharing.grouping import OutOfReach
 from recq_lib.sharing.sharing import Sharing
 
 
@@ -68,6 +70,33 @@ def test_a_budget_that_cannot_be_kept_is_refused():
         share(whole, "graphhash", budget=0.5)
 
 
+def test_a_size_out_of_reach_is_told_in_the_users_own_words(data):
+    small = Interactions.from_pairs(([0, 0, 1, 2], [0, 1, 1, 2]), name="small")  # 6 nodes, so a full table has 60 parameters at width 10
+    with pytest.raises(ConfigError, match=r"^a budget of 54 parameters \(90.0% of a full table\) is out of reach on small: ") as caught:
+        share(small, budget=0.9, dim=10)
+    assert ("set one in between" in str(caught.value)) == (" to " in str(caught.value).split("sweeps give")[1].split(";")[0])
+    with pytest.raises(ConfigError, match=r"^a budget of 55 parameters \(91.7% "):
+        share(small, budget=55, dim=10)
+    with pytest.raises(ConfigError, match=r"^the default size, GraphHash's at resolution 200 \(budget= sets another\), is out of reach"):
+        share(small, dim=10)
+    with pytest.raises(ConfigError, match="budget is 61 parameters, but a full table of small has 60"):
+        share(small, "random-hash", budget=61, dim=10)
+
+
+def test_one_value_in_reach_has_no_in_between():
+    alike = OutOfReach("a size", "mine", 128, 128, 256, "5 sweeps", "")
+    assert "128 parameters (50.0%) whatever the setting; set that one (" in str(alike) and "between" not in str(alike)
+    told = OutOfReach("a size", "mine", 128, 192, 256, "5 sweeps", ", or more").told("another")
+    assert str(told).startswith("another is out of reach on mine: 5 sweeps give 128 to 192 parameters (50.0% to 75.0%); set one in between")
+    assert str(told).endswith(", or more")
+
+
+def test_one_user_takes_one_row_and_numbers_of_numpy_count():
+    one = Interactions.from_pairs(([0] * 5, range(5)), name="one")
+    rows = share(one, "random-hash", budget=0.5, seed=np.int64(5), dim=np.int64(8))
+    assert (rows.n_user_rows, rows.n_item_rows) == (1, 2) and rows.ratio(8) == 0.5
+
+
 def test_own_ids_go_along_with_the_rows(data, tmp_path):
     users, items = np.array([f"u{n}" for n in range(120)], object), np.arange(80) + 1000
 
@@ -119,7 +148,7 @@ def test_the_command_compresses_the_users_own_table(tmp_path, capsys):
     assert main([*arguments, "--output", str(output)]) == 0
     printed = json.loads(capsys.readouterr().out)
     with np.load(output) as saved:
-        users, items, ids = saved["user_rows"], saved["item_rows"], saved["user_ids"]
+        users, items, ids = saved["user_rows"], saved["item_rows"], decode_ids(saved["user_ids"])
         assert printed["user_rows"] == saved["sizes"][0] == np.unique(users[:, 0]).size
         assert printed["item_rows"] == np.unique(items).size
         assert set(ids) == {line.split(",")[0] for line in lines} and len(users) == len(ids)

@@ -11,7 +11,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recq_lib.errors import ConfigError, RecordError
+from recq_lib.data.id_bytes import decode_ids, encode_ids
+from recq_lib.errors import ConfigError, DataError, RecordError
 from recq_lib.io.files import npz_bytes
 from recq_lib.parts.tables import SharedTable
 from recq_lib.sharing.found import Found
@@ -64,7 +65,7 @@ def test_table_and_gradient_equal_picking_rows(sharing):
 def test_shares_of_arrays_and_of_tensors_agree_with_the_definition(sharing):
     for rows in (sharing.users, sharing.items):
         counts = (rows >= 0).sum(axis=1)
-        for shares in (sharing.shares(rows), sharing.shares(torch.from_numpy(rows)).numpy()):
+        for shares in (sharing.shares(rows), sharing.shares(torch.tensor(rows)).numpy()):
             for node, row in enumerate(rows):
                 one = 1 / counts[node] if sharing.combine == "mean" else 1.0
                 np.testing.assert_array_equal(shares[node], np.where(row >= 0, one, 0).astype(shares.dtype))
@@ -117,6 +118,29 @@ def test_equal_rows_are_equal_however_they_were_found():
     assert EXAMPLE != "rows"
 
 
+def test_the_arrays_are_the_sharings_own():
+    users, ids = np.array([[0, 1], [1, -1], [1, 0]]), np.array([7, 8, 9])
+    rows = Sharing(users, [0, 0], 2, 1, user_ids=ids)
+    users[0, 0], ids[0] = 1, 0
+    assert rows == EXAMPLE and rows.user_ids.tolist() == [7, 8, 9]
+    for values in (rows.users, rows.items, rows.user_ids):
+        with pytest.raises(ValueError, match="read-only"):
+            values[0] = 0
+    again = dataclasses.replace(rows, found=Found("baco"))
+    assert np.shares_memory(again.users, rows.users)  # nobody can change them, so there is no second copy
+
+
+def test_numbers_of_own_ids():
+    rows = dataclasses.replace(EXAMPLE, user_ids=["x", "a", "m"], found=Found(dataset="mine"))
+    assert rows.user_numbers(["m", "x", "m"]).tolist() == [2, 0, 2] and rows.item_numbers([1]).tolist() == [1]
+    with pytest.raises(DataError, match="mine: user 'q' is not among the 3 users"):
+        rows.user_numbers(["q"])
+    with pytest.raises(ConfigError, match="user_ids holds 'a' twice"):
+        dataclasses.replace(EXAMPLE, user_ids=["a", "b", "a"])
+    with pytest.raises(ConfigError, match="user_ids is a ndarray"):
+        dataclasses.replace(EXAMPLE, user_ids=np.zeros((3, 1)))
+
+
 # ---- files ---------------------------------------------------------------------------------------------------------------------
 
 
@@ -147,7 +171,8 @@ def test_the_arrays_of_a_file_have_readable_names(tmp_path):
         assert set(saved) == {"user_rows", "item_rows", "sizes", "combine", "found", "user_ids", "item_ids"}
         assert saved["user_rows"].tolist() == [[0, 1], [1, -1], [1, 0]] and saved["item_rows"].dtype == np.int32
         assert saved["sizes"].tolist() == [2, 1] and str(saved["combine"]) == "mean"
-        assert saved["user_ids"].tolist() == ["a", "b", "c"] and saved["item_ids"].tolist() == [4, 5]
+        assert json.loads(saved["user_ids"].tobytes()) == {"kind": "text", "values": ["a", "b", "c"]}
+        assert decode_ids(saved["item_ids"]).tolist() == [4, 5]
         assert json.loads(str(saved["found"]))["tried"] == []
 
 
@@ -176,7 +201,9 @@ def one_line(caught) -> str:
         ({"found": np.array("{")}, "holds no rows"),
         ({"found": np.array("[]")}, "holds no rows"),
         ({"found": np.array(3)}, "holds no rows"),
-        ({"user_ids": np.array(["a"])}, "user_ids has 1 ids for 3 users"),
+        ({"user_ids": encode_ids("user_ids", ["a"])}, "user_ids has 1 ids for 3 users"),
+        ({"user_ids": np.array(["a", "b", "c"])}, "ids are <U1"),
+        ({"user_ids": np.frombuffer(b"[1]", np.uint8)}, "bytes of ids are damaged"),
     ],
 )
 def test_a_foreign_file_is_refused(tmp_path, change, message):
@@ -196,8 +223,8 @@ def test_rows_of_other_data_and_missing_files_are_refused(tmp_path):
         Sharing.load(path, n_users=3, n_items=3)
     with pytest.raises(RecordError, match="cannot be read"):
         Sharing.load(tmp_path / "no" / "rows.npz")
-    with pytest.raises(ConfigError, match="user_ids has dtype object, which cannot be written"):
-        dataclasses.replace(EXAMPLE, user_ids=np.array([(1,), (2,), None], object)).save(path)
+    with pytest.raises(ConfigError, match="user_ids has dtype object of tuple, which cannot be written"):
+        dataclasses.replace(EXAMPLE, user_ids=[(1, 2), (2, 3), (3, 4)]).save(path)
     assert Sharing.load(path) == EXAMPLE  # what cannot be written leaves the old file
 
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
+from functools import partial
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -64,7 +68,7 @@ def test_another_version_of_the_code_makes_another_file(data, monkeypatch):
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut off", b"not an archive"])
 def test_a_damaged_file_is_replaced(data, content):
-    path = sharing_store.path_of(data, "baco", 8, OPTIONS)
+    path = sharing_store.path_of(data, "baco", 8, OPTIONS, some_sharing)
     path.parent.mkdir()
     path.write_bytes(content)
     assert same(sharing_store.kept(some_sharing, data, "baco", 8, OPTIONS), some_sharing())
@@ -74,10 +78,15 @@ def test_a_damaged_file_is_replaced(data, content):
 @pytest.mark.parametrize("name", ["baco", "lp", "scc", "leiden"])
 def test_seeds_of_a_study_share_one_clustering(data, name, monkeypatch):
     configs = [registry.resolve(name, protocol("baco", dim=8, seed=seed, options={"ratio": 0.3})) for seed in (0, 1)]
-    first = registry.build(name, data, configs[0])
-    entry = registry.method(name)
-    monkeypatch.setitem(registry.METHODS, name, sharing_method(name, entry.title, lambda data, config: never(), entry.options))
-    second = registry.build(name, data, configs[1])
+    entry, calls = registry.method(name), []
+
+    def counted(data, config):
+        calls.append(config.seed)
+        return entry.share(data, config)
+
+    monkeypatch.setitem(registry.METHODS, name, sharing_method(name, entry.title, counted, entry.options))
+    first, second = (registry.build(name, data, config) for config in configs)
+    assert calls == [0]
     assert same(first.table.sharing, second.table.sharing) and not first.table.weight.equal(second.table.weight)
 
 
@@ -87,12 +96,13 @@ def test_rows_drawn_with_the_seed_are_not_kept(data, tmp_path):
 
 
 def test_whatever_the_damage_rows_are_found_again(data):
-    rng, path = np.random.default_rng(1), sharing_store.path_of(data, "baco", 8, OPTIONS)
-    rows, found = some_sharing(), []
+    rng, rows, found = np.random.default_rng(1), some_sharing(), []
 
     def again() -> Sharing:
         found.append(1)
         return rows
+
+    path = sharing_store.path_of(data, "baco", 8, OPTIONS, again)
 
     sharing_store.kept(again, data, "baco", 8, OPTIONS)
     content = path.read_bytes()
@@ -106,7 +116,55 @@ def test_whatever_the_damage_rows_are_found_again(data):
 
 
 def test_rows_of_another_number_of_users_are_found_again(data):
-    path = sharing_store.path_of(data, "baco", 8, OPTIONS)
+    path = sharing_store.path_of(data, "baco", 8, OPTIONS, some_sharing)
     path.parent.mkdir()
     Sharing(np.zeros(59, int), np.zeros(40, int), 1, 1).save(path)
     assert same(sharing_store.kept(some_sharing, data, "baco", 8, OPTIONS), some_sharing())
+
+
+TOY = """
+from recq_lib.sharing.sharing import Sharing
+
+CALLS = []
+
+def ROWS(data, config):
+    CALLS.append(1)
+    return Sharing([{row}] * data.n_users, [0] * data.n_items, 2, 1)
+"""
+
+
+def toy(folder: Path, row: int):
+    """The module of a method that gives every user row `row`."""
+    path = folder / "toy_method.py"
+    path.write_text(TOY.format(row=row))
+    spec = importlib.util.spec_from_file_location(f"toy_method_{row}", path)
+    module = importlib.util.module_from_spec(spec)
+    exec(compile(path.read_text(), str(path), "exec"), module.__dict__)  # not by its loader, which keeps what it compiled
+    return module
+
+
+def test_a_method_of_ones_own_is_found_anew_when_its_file_changes(data, tmp_path):
+    for row in (0, 1):
+        module, config = toy(tmp_path, row), protocol("baco", options={"cluster_seed": 1})
+        method = sharing_method("toy", "Toy", module.ROWS, {"cluster_seed": 1})
+        models = [method.build(data, config, None) for _ in range(2)]
+        assert [model.table.sharing.users.max() for model in models] == [row, row] and len(module.CALLS) == 1
+    assert len(list((tmp_path / "sharings").iterdir())) == 2
+
+
+def test_functions_inside_others_count_and_those_without_a_file_are_asked_every_time(data, tmp_path):
+    first, second = toy(tmp_path, 0).ROWS, toy(tmp_path, 1).ROWS  # the file is that of the second by now
+    path = sharing_store.path_of(data, "toy", 8, {}, partial(some_sharing, first))
+    assert path not in (sharing_store.path_of(data, "toy", 8, {}, find) for find in (None, some_sharing))
+    assert path == sharing_store.path_of(data, "toy", 8, {}, partial(some_sharing, second))
+    scope = {"rows": some_sharing(), "calls": []}
+    exec("def find():\n    calls.append(1)\n    return rows", scope)
+    for _ in range(2):
+        assert same(sharing_store.kept(scope["find"], data, "toy", 8, {}), some_sharing())
+    assert len(scope["calls"]) == 2
+
+
+def test_rows_that_cannot_be_kept_are_given_back(data, tmp_path):
+    (tmp_path / "sharings").write_text("a file where the folder should be")
+    with pytest.warns(UserWarning, match="the rows of baco on .* cannot be kept"):
+        assert same(sharing_store.kept(some_sharing, data, "baco", 8, OPTIONS), some_sharing())

@@ -10,7 +10,7 @@ import numpy as np
 from recq_lib.data.interactions import Interactions
 from recq_lib.errors import ConfigError, exactly_one, number, whole
 from recq_lib.papers.baco.clustering import SWEEPS, Solver
-from recq_lib.sharing.grouping import SEED, Stopwatch
+from recq_lib.sharing.grouping import SEED, OutOfReach, Stopwatch
 from recq_lib.sharing.sharing import Sharing
 
 
@@ -42,11 +42,8 @@ def search_gamma(
     if not search.run():
         low, high = search.reach()
         full = dim * data.n_nodes
-        raise ConfigError(
-            f"a budget of {budget:,} parameters ({budget / full:.1%} of a full table) is out of reach on {data.name}: {sweeps} sweeps "
-            f"give {low:,} to {high:,} ({low / full:.1%} to {high / full:.1%}); set one in between (budget=; `recq compress --budget`, "
-            "`recq train --set ratio=`), or other sweeps (fewer give more)"
-        )
+        asked = f"a budget of {budget:,} parameters ({budget / full:.1%} of a full table)"
+        raise OutOfReach(asked, data.name, low, high, full, f"{sweeps} sweeps", ", or other sweeps (fewer give more)")
     found = search.closest.found
     settings = {**found.settings, "budget": budget, "dim": dim, "tolerance": tolerance}
     return replace(search.closest, found=replace(found, settings=settings, seconds=watch.seconds, tried=tuple(search.tried)))
