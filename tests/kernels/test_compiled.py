@@ -81,10 +81,10 @@ def test_no_kernel_takes_more_arguments_than_one_can_tell_apart():
     from recq_lib import kernels
 
     seen = {}
-    for module in pkgutil.iter_modules(kernels.__path__):
-        for name, value in vars(importlib.import_module(f"{kernels.__name__}.{module.name}")).items():
+    for found in pkgutil.iter_modules(kernels.__path__):
+        for name, value in vars(importlib.import_module(f"{kernels.__name__}.{found.name}")).items():
             function = getattr(getattr(value, "serial", value), "py_func", None)
             if function is not None:
-                seen[f"{module.name}.{name}"] = len(inspect.signature(function).parameters)
+                seen[f"{found.name}.{name}"] = len(inspect.signature(function).parameters)
     assert {"bpr._pool", "label_lists.receive"} <= set(seen)
     assert [name for name, n in seen.items() if n > 8] == []
