@@ -1,3 +1,6 @@
+import importlib
+import inspect
+import pkgutil
 import shutil
 import subprocess
 import sys
@@ -6,6 +9,7 @@ from pathlib import Path
 import numba
 import pytest
 
+from recq_lib import kernels as room
 from recq_lib.kernels import compiled as module
 
 KERNEL = """
@@ -74,17 +78,11 @@ def test_the_setting_of_numba_is_as_it_was_after_compiling(monkeypatch):
 
 def test_no_kernel_takes_more_arguments_than_one_can_tell_apart():
     """What belongs together (a graph, what a sweep changes, its scratch) is one argument, a tuple."""
-    import importlib
-    import inspect
-    import pkgutil
-
-    from recq_lib import kernels
-
     seen = {}
-    for found in pkgutil.iter_modules(kernels.__path__):
-        for name, value in vars(importlib.import_module(f"{kernels.__name__}.{found.name}")).items():
+    for file in pkgutil.iter_modules(room.__path__):
+        for name, value in vars(importlib.import_module(f"{room.__name__}.{file.name}")).items():
             function = getattr(getattr(value, "serial", value), "py_func", None)
             if function is not None:
-                seen[f"{found.name}.{name}"] = len(inspect.signature(function).parameters)
+                seen[f"{file.name}.{name}"] = len(inspect.signature(function).parameters)
     assert {"bpr._pool", "label_lists.receive"} <= set(seen)
     assert [name for name, n in seen.items() if n > 8] == []
