@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import numbers
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -65,11 +66,11 @@ class TrainConfig:
         one_of("select_on", self.select_on, ("val", "test"))
         for name, least in _LEAST.items():
             object.__setattr__(self, name, whole(name, getattr(self, name), least))
+        if isinstance(self.lr, numbers.Real) and self.lr <= 0:
+            raise ConfigError(f"lr is {self.lr}, but must be positive")
         for name in ("init_std", "lr", "l2", "weight_decay"):
             given, value = getattr(self, name), number(name, getattr(self, name), 0)
             object.__setattr__(self, name, given if type(given) is int else value)  # 0 and 0.0 have two keys
-        if self.lr == 0:
-            raise ConfigError(f"lr is {self.lr}, but must be positive")
         if self.seed >= 2**63:
             raise ConfigError(f"seed is {self.seed}, but must be below 2**63")
         object.__setattr__(self, "ks", _cutoffs(self.ks))

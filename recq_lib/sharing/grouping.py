@@ -39,7 +39,7 @@ class OutOfReach(ConfigError):
         if low == high:
             given, advice = f"{low:,} parameters ({low / full:.1%}) whatever the setting", "set that one"
         else:
-            given, advice = f"{low:,} to {high:,} parameters ({low / full:.1%} to {high / full:.1%})", "set one in between"
+            given, advice = f"{low:,} to {high:,} ({low / full:.1%} to {high / full:.1%})", "set one in between"
         options = "(budget=; `recq compress --budget`, `recq train --set ratio=`)"
         super().__init__(f"{asked} is out of reach on {dataset}: {how} give {given}; {advice} {options}{others}")
 

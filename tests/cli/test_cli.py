@@ -18,6 +18,7 @@ from recq_lib import __version__
 from recq_lib.cli import main as cli
 from recq_lib.cli import train
 from recq_lib.config import PROTOCOLS, TrainConfig, protocol
+from recq_lib.data.id_bytes import decode_ids
 from recq_lib.errors import ConfigError
 from recq_lib.io import paths
 from recq_lib.runs import run as runs
@@ -397,7 +398,7 @@ def test_compress_of_rated_rows(capsys, tmp_path):
     target = tmp_path / "rows.npz"
     code, _, _ = run(capsys, *arguments, "--rating", "stars", "--min-rating", "5", "--output", str(target), "--json")
     with np.load(target) as rows:  # 5 stars: (u + i) % 5 == 4, which every user has once
-        assert sorted(rows["user_ids"]) == [f"u{u}" for u in range(8)] and len(rows["user_rows"]) == 8
+        assert sorted(decode_ids(rows["user_ids"])) == [f"u{u}" for u in range(8)] and len(rows["user_rows"]) == 8
     assert code == 0
     code, _, err = run(capsys, *arguments, "--min-rating", "5")
     assert code == 1 and "--min-rating is 5, but no column of ratings is named; add --rating COLUMN" in err and err.count("\n") == 1

@@ -87,7 +87,7 @@ def test_one_value_in_reach_has_no_in_between():
     alike = OutOfReach("a size", "mine", 128, 128, 256, "5 sweeps", "")
     assert "128 parameters (50.0%) whatever the setting; set that one (" in str(alike) and "between" not in str(alike)
     told = OutOfReach("a size", "mine", 128, 192, 256, "5 sweeps", ", or more").told("another")
-    assert str(told).startswith("another is out of reach on mine: 5 sweeps give 128 to 192 parameters (50.0% to 75.0%); set one in between")
+    assert str(told).startswith("another is out of reach on mine: 5 sweeps give 128 to 192 (50.0% to 75.0%); set one in between")
     assert str(told).endswith(", or more")
 
 
