@@ -166,10 +166,10 @@ try_plain() { # as a user of the library alone: no extras, another folder, nothi
     "$py" -m venv --clear "$root/build/plain" || fail "$py could not make build/plain" 3
     py="$root/build/plain/bin/python"
     rm -rf "$root/build/lib" "$root"/build/bdist.* # what an earlier build left would be installed as well
+    unset PYTHONPATH
+    cd "$root/build/plain"
     install_torch
     "$py" -m pip install --quiet -c "$root/constraints.txt" "$root"
-    cd "$root/build/plain"
-    unset PYTHONPATH
     "$py" -P "$root/tests/plain_install.py"
     "$py" -P "$root/tests/readme_examples.py" "$root/README.md"
 }
