@@ -100,7 +100,7 @@ def test_missing_files_and_folders_are_named(tmp_path):
             Codes.load(tmp_path / name)
 
 
-def refused(path, content, text):
+def check_refused(path, content, text):
     path.write_bytes(content)
     with pytest.raises(RecordError, match=text) as caught:
         Codes.load(path)
@@ -113,11 +113,11 @@ def test_a_change_of_any_byte_and_any_cut_is_refused(tmp_path):
     good = path.read_bytes()
     for place in range(len(good)):
         for other in {good[place] ^ 1, good[place] ^ 128, 0, 10, 32, 255} - {good[place]}:
-            refused(path, good[:place] + bytes([other]) + good[place + 1 :], "damaged|is not a codes file|has format")
+            check_refused(path, good[:place] + bytes([other]) + good[place + 1 :], "damaged|is not a codes file|has format")
     for end in range(len(good)):
-        refused(path, good[:end], "damaged|is not a codes file")
+        check_refused(path, good[:end], "damaged|is not a codes file")
     for tail in (b"\0", b"more"):
-        refused(path, good + tail, "damaged .*bytes, but tells of")
+        check_refused(path, good + tail, "damaged .*bytes, but tells of")
     path.write_bytes(good)
     assert Codes.load(path) == codes
 
@@ -126,7 +126,7 @@ def test_foreign_files_are_named(tmp_path):
     path = tmp_path / "some.codes"
     np.savez(path.with_suffix(".npz"), bits=np.zeros(3))
     for content in (b"\x93NUMPY", pickle.dumps({"bits": 1}), path.with_suffix(".npz").read_bytes(), b"recq codes"):
-        refused(path, content, "is not a codes file, or its first line is damaged")
+        check_refused(path, content, "is not a codes file, or its first line is damaged")
 
 
 def test_files_with_a_right_checksum_and_wrong_content_are_refused(tmp_path):
@@ -167,14 +167,14 @@ def test_files_with_a_right_checksum_and_wrong_content_are_refused(tmp_path):
         ({"arrays": plan | {"planes": ["<u8", [300] + 100 * [1], 0]}}, "damaged"),
         ({"arrays": {**plan, "none": ["<u8", [0, 2**80], 3 * 50 * 20]}}, "damaged"),
     ):
-        refused(path, whole(header | change, arrays), text)
+        check_refused(path, whole(header | change, arrays), text)
     for missing in header:
-        refused(path, whole({name: value for name, value in header.items() if name != missing}, arrays), "damaged")
+        check_refused(path, whole({name: value for name, value in header.items() if name != missing}, arrays), "damaged")
     for text in (b"[1]", b"1", b"{", b"", b"[" * 100_000, b"\xff\xfe", b'{"format": ' + b"9" * 5000 + b"}"):
-        refused(path, whole(text, arrays), "damaged|has format")
+        check_refused(path, whole(text, arrays), "damaged|has format")
 
 
 def test_a_file_that_tells_of_more_than_it_has_takes_no_memory(tmp_path):
     """A terabyte is announced with a right checksum; the size of the file gives it away before anything is allocated."""
     header = {"format": 1, "bits": 1, "dim": 64, "n_users": 1, "weights": [1.0], "arrays": {"planes": ["<u8", [1, 2**37, 1, 1], 0]}}
-    refused(tmp_path / "some.codes", whole(header, b"\0" * 64), "tells of 1099511")
+    check_refused(tmp_path / "some.codes", whole(header, b"\0" * 64), "tells of 1099511")

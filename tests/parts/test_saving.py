@@ -165,7 +165,7 @@ def content(data, tmp_path_factory):
     return made("l2q-gcn", data).save(tmp_path_factory.mktemp("models") / "m").read_bytes()
 
 
-def refused(path, content: bytes) -> str:
+def check_refused(path, content: bytes) -> str:
     path.write_bytes(content)
     with pytest.raises(RecordError) as error:
         Recommender.load(path)
@@ -178,12 +178,12 @@ def test_every_flipped_bit_is_noticed(content, tmp_path, rng):
     for place in places:
         bad = bytearray(content)
         bad[place] ^= 1 << int(rng.integers(8))
-        refused(tmp_path / "m", bytes(bad))
+        check_refused(tmp_path / "m", bytes(bad))
 
 
 def test_cut_files_are_refused(content, tmp_path):
     for length in (0, 1, 8, 100, len(content) // 2, len(content) - 1):
-        refused(tmp_path / "m", content[:length])
+        check_refused(tmp_path / "m", content[:length])
 
 
 def rewritten(content: bytes, change) -> bytes:
@@ -215,7 +215,7 @@ def name_class(part: str, name: str):
     ],
 )
 def test_foreign_headers_are_refused(content, tmp_path, change, why):
-    assert why in refused(tmp_path / "m", rewritten(content, change))
+    assert why in check_refused(tmp_path / "m", rewritten(content, change))
 
 
 def with_graph(content: bytes, change) -> bytes:
@@ -246,10 +246,10 @@ def of_type(name: str, dtype: torch.dtype):
     ],
 )  # fmt: skip
 def test_a_graph_that_is_none_is_refused(content, tmp_path, change):
-    assert "damaged" in refused(tmp_path / "m", with_graph(content, change))
+    assert "damaged" in check_refused(tmp_path / "m", with_graph(content, change))
 
 
 def test_other_files_are_refused(tmp_path):
-    assert "holds no recq.model" in refused(tmp_path / "m", safetensors.save({"a": torch.zeros(2)}))
+    assert "holds no recq.model" in check_refused(tmp_path / "m", safetensors.save({"a": torch.zeros(2)}))
     with pytest.raises(RecordError, match="does not exist"):
         Recommender.load(tmp_path / "none")
