@@ -138,6 +138,13 @@ class Trainer:
             with torch.enable_grad():  # a caller may be inside no_grad
                 return self._train_batches()
 
+    def timed_epoch(self) -> float:
+        """`train_epoch`, its time added to `seconds`."""
+        start = time.perf_counter()
+        loss = self.train_epoch()
+        self.seconds += time.perf_counter() - start
+        return loss
+
     def _train_batches(self) -> float:
         total, batches = torch.zeros((), device=self.device), 0
         for users, positives, negatives in self.sampler.epoch(self.epoch).batches(self.config.batch_size):
@@ -175,9 +182,7 @@ class Trainer:
 
     def step_epoch(self) -> None:
         """Train one epoch, evaluate when due, remember the best parameters."""
-        start = time.perf_counter()
-        loss = self.train_epoch()
-        self.seconds += time.perf_counter() - start
+        loss = self.timed_epoch()
         self.history.append({"epoch": self.epoch, "loss": loss})
         self.history[-1].update(self.model.readout.diagnostics(self.model))
         if self.config.select_on == "none":
