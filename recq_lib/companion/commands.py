@@ -42,13 +42,15 @@ class Study:
 
 @dataclass(frozen=True)
 class Report:
-    """Published | ours | difference, from the records of the profile "paper"."""
+    """Published | ours | difference, and every claim of the papers with what the records say, of the profile "paper"."""
 
     dataset: str | None = None  # only records of this dataset
     method: str | None = None  # only records of this method
     json: bool = False  # print JSON
 
     def run(self) -> None:
+        from recq_lib.companion.analysis.claims import claims_table, in_short, markdown, plain
+        from recq_lib.companion.analysis.verdict import in_words
         from recq_lib.companion.report import against_published
         from recq_lib.runs.store import find
 
@@ -60,7 +62,12 @@ class Report:
                 records = [record for record in records if getattr(record.spec, name) == wanted]
         table = against_published(records)
         rows = [{name: None if value != value else value for name, value in row.items()} for row in table.to_dict(orient="records")]
-        show(rows, table.to_string(index=False) if rows else "no records yet; run a study first", as_json=self.json)  # JSON has no nan
+        lines = [table.to_string(index=False) if rows else "no records yet; run a study first"]
+        if not self.json and self.dataset is None and self.method is None:  # a claim is about methods and data together
+            claims = claims_table()
+            lines += ["", f"Claims of the papers, and what the records say. {in_words()}", "", plain(claims)]
+            lines += ["", "In short:", "", markdown(in_short(claims))]
+        show(rows, "\n".join(lines), as_json=self.json)  # JSON has no nan
 
 
 @dataclass(frozen=True)

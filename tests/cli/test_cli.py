@@ -360,6 +360,9 @@ def test_report_without_records(capsys):
     assert code == 0 and json.loads(out) == []
     code, out, _ = run(capsys, "report", "--method", "baco")
     assert code == 0 and out.strip() == "no records yet; run a study first"
+    code, out, _ = run(capsys, "report")  # claims are about methods and data together, so only without a choice of either
+    assert code == 0 and out.startswith("no records yet") and "±2%" in out
+    assert "baco: more than 75% fewer embedding parameters (abstract)" in out and "\n| baco | more than 75%" in out
 
 
 # ---- data, compress, bench, notebooks ---------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from recq_lib.companion.analysis.paired import named, paired, recalls, to_show
+from recq_lib.companion.analysis.paired import named, paired, recalls, seeds_of, to_show
 from recq_lib.config import OPTION
 from recq_lib.evaluation.statistics import mean_interval
 from recq_lib.runs.records import RunRecord
@@ -84,21 +84,28 @@ def name_of(record: RunRecord) -> str:
     return title_of(record.spec.method) + (f", b = {bits}" if bits else "")
 
 
-def against_full(records: Iterable[RunRecord], dataset: str, k: int = 50) -> pd.DataFrame:
-    """Rows of `paired` of HQ-GNN on LightGCN (a) against the same bits without training and against full precision (b).
+def against_full(records: Iterable[RunRecord], dataset: str, encoder: str = "lightgcn", k: int = 50) -> pd.DataFrame:
+    """Rows of `paired` of HQ-GNN on one encoder (a) against the same bits without training and against full precision (b).
 
     Pairs are compared on the seeds that both have; full precision is its longest run, as in `kept_rows`.
     """
-    here = sorted((r for r in records if r.spec.dataset == dataset and encoder_of(r) == "lightgcn"), key=lambda r: r.spec.params["epochs"])
+    here = sorted((r for r in records if r.spec.dataset == dataset and encoder_of(r) == encoder), key=lambda r: r.spec.params["epochs"])
     longest = {(name_of(record), record.spec.seed): record for record in here}
     table = named(longest.values(), name_of)
-    seeds = {name: sorted(found) for name, found in table.groupby("name")["seed"]}
     widths = sorted({record.spec.params[f"{OPTION}bits"] for record in here if record.spec.method == "hq-gnn"})
     others = {b: (f"{title_of('ptq-bits')}, b = {b}", title_of("lightgcn")) for b in widths}
-    return paired(recalls(table, k), [(f"{title_of('hq-gnn')}, b = {b}", other) for b in widths for other in others[b]], seeds)
+    return paired(recalls(table, k), [(f"{title_of('hq-gnn')}, b = {b}", other) for b in widths for other in others[b]], seeds_of(table))
 
 
 def compared(records: Iterable[RunRecord], pairs: Iterable[tuple[str, str]], k: int = 20) -> pd.DataFrame:
-    """Paired tests of the pairs of methods (a, b), to show: one row per pair of which both sides are recorded, under their titles."""
-    by_title = recalls(named(records, lambda record: title_of(record.spec.method)), k)
-    return to_show(paired(by_title, [(title_of(a), title_of(b)) for a, b in pairs]))
+    """Paired tests of the pairs of methods (a, b), to show: one row per pair of which both sides are recorded.
+
+    Methods stand under their titles, with the kB that each stores: pairs need not be of equal size.
+    """
+    records = list(records)
+    table = named(records, lambda record: title_of(record.spec.method))
+    tests = to_show(paired(recalls(table, k), [(title_of(a), title_of(b)) for a, b in pairs], seeds_of(table)))
+    size = {title_of(record.spec.method): record.n_bytes["stored"] / 1000 for record in records}
+    for side in ("a", "b"):
+        tests.insert(tests.columns.get_loc(side) + 1, f"kB {side}", [round(size[name], 1) for name in tests[side]])
+    return tests

@@ -11,7 +11,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator
 
 from recq_lib.companion.analysis.activity import QUARTERS, kept_by_activity
 from recq_lib.companion.analysis.clusters import company
-from recq_lib.companion.analysis.paired import SHOWN
+from recq_lib.companion.analysis.verdict import SHOWN
 from recq_lib.companion.analysis.weighting import DEFAULT, FULL
 from recq_lib.companion.plotting import (
     PALETTE,
@@ -184,7 +184,8 @@ def with_and_without(table: pd.DataFrame, full: np.ndarray, metric: str, title: 
 
 
 def forest(by_choice: Mapping[str, pd.DataFrame], title: str) -> Figure:
-    """Differences from the usual choice with 95 % intervals over users; filled where a test shows one (Holm), hollow where not.
+    """Differences from the usual choice with 95 % intervals over users; filled where the rule of `analysis.verdict` calls it
+    better or worse, hollow where not.
 
     by_choice : choice → rows of `analysis.paired.paired`, a the alternative, b the usual value
     """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 
@@ -102,9 +102,13 @@ def plans(study: str, profile: str) -> list[Plan]:
     return STUDIES[one_of("study", study, tuple(STUDIES))](one_of("profile", profile, PROFILES))
 
 
-def recorded(study: str, profile: str) -> list[RunRecord]:
-    """Saved records of a study's plans, in the order of the plans; plans without a record are left out. Arrays are not read."""
-    found = {_identity(r.spec.method, r.spec.dataset, r.spec.seed, r.spec.params): r for r in results.find(profile=profile, arrays=False)}
+def recorded(study: str, profile: str, among: Iterable[RunRecord] | None = None) -> list[RunRecord]:
+    """Saved records of a study's plans, in the order of the plans; plans without a record are left out. Arrays are not read.
+
+    among : records of the profile that were read before, for several studies at once
+    """
+    saved = results.find(profile=profile, arrays=False) if among is None else among
+    found = {_identity(r.spec.method, r.spec.dataset, r.spec.seed, r.spec.params): r for r in saved}
     keys = [_key(p) for p in plans(study, profile)]
     return [found[key] for key in dict.fromkeys(keys) if key in found]
 

@@ -103,9 +103,9 @@ def test_with_and_without_leaves_out_what_is_not_recorded():
 def test_forest_fills_only_what_is_shown():
     columns = ["a", "difference", "low", "high", "verdict"]
     tests = {
-        "weights": runs([("p", 1.0, 0.5, 1.5, "a better"), ("q", -0.1, -0.5, 0.3, "no difference shown")], columns),
+        "weights": runs([("p", 1.0, 0.5, 1.5, "better"), ("q", -0.1, -0.5, 0.3, "undecided")], columns),
         "ghosts": runs([], columns),
-        "sweeps": runs([("r", -2.0, -3.0, -1.0, "b better")], columns),
+        "sweeps": runs([("r", -2.0, -3.0, -1.0, "worse")], columns),
     }
     ax = plots.forest(tests, "t").axes[0]
     assert [label.get_text() for label in ax.get_yticklabels()] == ["r", "q", "p"] and dots(ax) == [(1.0, 2), (-0.1, 1), (-2.0, 0)]
