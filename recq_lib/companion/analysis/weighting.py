@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 import pandas as pd
 
+from recq_lib.companion import published
 from recq_lib.companion.analysis.paired import counts, paired, recalls, seeds_of
 from recq_lib.companion.analysis.verdict import SHOWN
 from recq_lib.companion.studies.sharing import SIZE
@@ -126,13 +127,26 @@ def tested(table: pd.DataFrame, by_name: Mapping[str, np.ndarray]) -> dict[str, 
 
 
 def by_size(table: pd.DataFrame, *rivals: str) -> pd.DataFrame:
-    """Rows of `paired` of BACO as released (a) against other ways to share rows (b, by title) at each recorded size."""
+    """Rows of `paired` of BACO as released (a) against other ways to share rows (b, by title) at each recorded size, column ratio."""
 
     def at(ratio: float) -> str:
         return DEFAULT if ratio == USUAL["ratio"] else f"{DEFAULT}, size {ratio:.0%}"
 
-    pairs = [(at(ratio), f"{rival}, size {ratio:.0%}") for ratio in sorted(set(table["ratio"].dropna())) for rival in rivals]
-    return paired(recalls(table, 20, capped=True), pairs, seeds_of(table))
+    sizes = sorted(set(table["ratio"].dropna()))
+    pairs = {(at(ratio), f"{rival}, size {ratio:.0%}"): ratio for ratio in sizes for rival in rivals}
+    tests = paired(recalls(table, 20, capped=True), list(pairs), seeds_of(table))
+    return tests.assign(ratio=[pairs[pair] for pair in zip(tests["a"], tests["b"], strict=True)])
+
+
+def published_by_size() -> dict[float, float]:
+    """γ → points of Recall@20 (over min(K, |T|)) by which BACO leads GraphHash of the same size on Gowalla, digitised: Fig. 6."""
+
+    def curve(method: str) -> dict[str, float]:
+        found = published.lookup(paper="baco", dataset="gowalla", method=method, metric="recall_min@20")
+        return {number.setting: number.value for number in found if number.setting.startswith("gamma=")}
+
+    ours, theirs = curve("baco"), curve("graphhash")
+    return {float(setting.removeprefix("gamma=")): ours[setting] - theirs[setting] for setting in ours if setting in theirs}
 
 
 # ---- in words ------------------------------------------------------------------------------------------------------------------

@@ -228,6 +228,26 @@ def size_curve(table: pd.DataFrame, full: np.ndarray, metric: str, title: str) -
     return fig
 
 
+def lead_by_size(tests: pd.DataFrame, elsewhere: Mapping[float, float], title: str) -> Figure:
+    """BACO minus GraphHash at equal size, in points. Left: ours by size, bars 95 % over users. Right: published on Gowalla, by γ.
+
+    tests : rows of `analysis.weighting.by_size` against GraphHash, filled where called better or worse; elsewhere : γ → points
+    """
+    fig, (left, right) = figure("double", 3.2, ncols=2, sharey=True)
+    colour = PALETTE["pink"]
+    for row in tests.itertuples():
+        left.plot([row.ratio] * 2, [row.low, row.high], color=colour, linewidth=1.8, zorder=2)
+        face = colour if row.verdict in SHOWN else "white"
+        left.plot(row.ratio, row.difference, "o", color=colour, markerfacecolor=face, markersize=6, zorder=3)
+    right.plot(list(elsewhere), list(elsewhere.values()), "P:", color=PALETTE["brown"])
+    for ax in (left, right):
+        ax.axhline(0, color="#222222", linewidth=1.0, zorder=1)
+    left.set(xlabel="parameters / full table", ylabel="BACO − GraphHash, points", title=title, xlim=(0, None))
+    right.set(xlabel="γ (more is larger)", title="Published on Gowalla (Fig. 6)")
+    percent_axis(left, "x")
+    return fig
+
+
 def activity(table: pd.DataFrame, elsewhere: Mapping[str, Mapping[int, float]], degrees: Sequence[str], metric: str) -> Figure:
     """Left: metric by quarter of training activity (rows of `by_activity`). Right: what is kept of the full table's.
 

@@ -61,7 +61,7 @@ def test_fewer_than_three_seeds_decide_nothing(n_seeds):
 
 
 def test_ties_everywhere_are_equivalent():
-    """No user and no seed differs: intervals of width 0, no error from a test of nothing; even where the baseline and so the margin is 0."""
+    """No user and no seed differs: intervals of width 0, no error from a test of nothing; even where the margin is 0."""
     row = rule.judge([pair([0.0] * 3, spread=0.0)]).iloc[0]
     assert row["verdict"] == rule.EQUIVALENT and (row["wins"], row["losses"], row["ties"], row["p_holm"]) == (0, 0, USERS, 1)
     zero = np.zeros((3, USERS))

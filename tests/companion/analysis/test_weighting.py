@@ -176,3 +176,10 @@ def test_sizes_are_compared_at_the_same_size(tmp_path, monkeypatch, rng):
     hits = [[run.per_user["hits@20"].mean() for run in runs[k : k + 3]] for k in (0, 3, 6, 9)]
     expected = [25 * (np.mean(hits[2]) - np.mean(hits[3])), 25 * (np.mean(hits[0]) - np.mean(hits[1]))]
     assert found["difference"].tolist() == pytest.approx(expected) and found["verdict"].tolist() == ["worse", "better"]
+    assert found["ratio"].tolist() == [0.1, 0.2]
+
+
+def test_published_leads_by_size_are_those_of_figure_6():
+    found = tables.published_by_size()
+    assert list(found) == [4, 5, 6, 7, 8, 9, 10]
+    assert found[4] == pytest.approx(16.27 - 15.61) and found[10] == pytest.approx(16.86 - 15.33) and min(found.values()) > 0
