@@ -10,16 +10,26 @@ import pandas as pd
 from recq_lib.companion.analysis.verdict import BETTER, SHOWN, WORSE, counted, judge
 from recq_lib.runs import store as results
 from recq_lib.runs.records import RunRecord
+from recq_lib.runs.registry import METHODS
 
 Pairs = Sequence[tuple[str, str]]
+ANY_SEED = -1  # of closed forms: one run stands for every seed
 
 
 # ---- values per user ---------------------------------------------------------------------------------------------------------
 
 
 def named(records: Iterable[RunRecord], name_of: Callable[[RunRecord], str]) -> pd.DataFrame:
-    """One row per run: name, seed, key; what the functions below read. The tables of the studies have these columns too."""
-    return pd.DataFrame([(name_of(r), r.spec.seed, r.spec.key) for r in records], columns=["name", "seed", "key"])
+    """One row per run: name, seed (`ANY_SEED` for closed forms), key; what the functions below read.
+
+    The tables of the studies have these columns too.
+    """
+    rows = [(name_of(r), ANY_SEED if _is_closed(r.spec.method) else r.spec.seed, r.spec.key) for r in records]
+    return pd.DataFrame(rows, columns=["name", "seed", "key"])
+
+
+def _is_closed(method: str) -> bool:
+    return method in METHODS and METHODS[method].kind == "closed_form"
 
 
 def means(table: pd.DataFrame) -> pd.Series:
@@ -50,22 +60,33 @@ def recall_of(keys: Iterable[str], k: int, *, capped: bool = False) -> np.ndarra
 def paired(by_name: Mapping[str, np.ndarray], pairs: Pairs, seeds: Mapping[str, Sequence[int]]) -> pd.DataFrame:
     """Rows of `verdict.judge`, one family, of the pairs (a, b) with columns a and b before them; arrays [seeds, users] as fractions.
 
-    seeds : name → the seeds of its rows, as `seeds_of` reads them. A pair is compared on the seeds that both have; pairs of which one side
-        is missing, or without a common seed, are left out.
+    seeds : name → the seeds of its rows, as `seeds_of` reads them. A pair is compared on the seeds that both have, a closed form on all of
+        the other's; pairs of which one side is missing, or without a common seed, are left out.
     """
-    chosen = [(a, b) for a, b in pairs if a in by_name and b in by_name and set(seeds[a]) & set(seeds[b])]
+    chosen = [(a, b) for a, b in pairs if a in by_name and b in by_name and _common(seeds[a], seeds[b])]
     rows = judge([_on_common_seeds(by_name, seeds, a, b) for a, b in chosen])
     for place, side in enumerate(("a", "b")):
         rows.insert(place, side, [pair[place] for pair in chosen])
     return rows
 
 
+def _common(a: Sequence[int], b: Sequence[int]) -> list[int]:
+    """Seeds of both, in order; those of the other for a closed form."""
+    if ANY_SEED in a:
+        return sorted(b)
+    return sorted(a) if ANY_SEED in b else sorted(set(a) & set(b))
+
+
 def _on_common_seeds(
     by_name: Mapping[str, np.ndarray], seeds: Mapping[str, Sequence[int]], a: str, b: str
 ) -> tuple[np.ndarray, np.ndarray]:
-    both = sorted(set(seeds[a]) & set(seeds[b]))
-    first, second = (by_name[name][[list(seeds[name]).index(seed) for seed in both]] for name in (a, b))
-    return first, second
+    both = _common(seeds[a], seeds[b])
+
+    def rows(name: str) -> np.ndarray:
+        own = list(seeds[name])
+        return by_name[name][[own.index(ANY_SEED if ANY_SEED in own else seed) for seed in both]]
+
+    return rows(a), rows(b)
 
 
 def with_names(tests: pd.DataFrame) -> pd.DataFrame:

@@ -112,6 +112,17 @@ def test_codes_are_tested_against_the_longest_run_on_the_seeds_both_have(saved):
     assert against_full(runs, "a", "ngcf").empty  # no NGCF in full precision is recorded
 
 
+def test_a_setting_chosen_after_a_look_at_test_has_no_verdict(tmp_path, monkeypatch):
+    """Beauty at 2 bits: the rows stay in the table, their verdict is withdrawn; at 1 bit it is given."""
+    monkeypatch.setenv("RECQ_RESULTS_DIR", str(tmp_path))
+    runs = [with_users("lightgcn", s, np.full(40, 2), epochs=60, dataset="beauty") for s in range(3)]
+    runs += [with_users("hq-gnn", s, np.arange(40) % 3 + 4, encoder="lightgcn", bits=b, dataset="beauty") for s in range(3) for b in (1, 2)]
+    for run in runs:
+        results.save(run)
+    found = against_full(runs, "beauty").set_index("a")["verdict"]
+    assert found.to_dict() == {"HQ-GNN, b = 1": "better", "HQ-GNN, b = 2": "withdrawn"}
+
+
 def test_compared_names_methods_by_title(saved):
     runs, hits = saved
     third = [with_users("lightgcn", 2, hits["long"][0], epochs=60, stored=9000)]

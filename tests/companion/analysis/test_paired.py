@@ -6,6 +6,7 @@ import pytest
 from scipy import stats
 
 from recq_lib.companion.analysis import paired as tables
+from recq_lib.runs.records import RunRecord, RunSpec
 
 
 def test_paired_corrects_over_the_pairs_that_exist():
@@ -37,6 +38,25 @@ def test_pairs_are_compared_on_the_seeds_both_have_whatever_their_order():
     differences = (a[[2, 0]] - b).mean(axis=1)
     ends = stats.t.interval(0.95, 1, 100 * differences.mean(), 100 * stats.sem(differences))
     assert table[["seed_low", "seed_high"]].iloc[0].tolist() == pytest.approx(ends)
+
+
+def test_a_closed_form_stands_for_every_seed():
+    """Its one run is compared with each of the other's three, so a verdict is possible; a method of one seed has none."""
+    trained = np.random.default_rng(2).random((3, 40)) / 10 + 0.5
+    fixed = np.full((1, 40), 0.2)
+    seeds = {"trained": [0, 1, 2], "closed": [tables.ANY_SEED], "once": [1], "also closed": [tables.ANY_SEED]}
+    values = {"trained": trained, "closed": fixed, "once": fixed, "also closed": fixed}
+    pairs = [("trained", "closed"), ("closed", "trained"), ("trained", "once"), ("closed", "also closed")]
+    table = tables.paired(values, pairs, seeds)
+    assert table["verdict"].tolist() == ["better", "worse", "undecided", "undecided"]
+    assert table["seeds"].tolist() == ["3/3", "0/3", "1/1", "0/1"]
+    ends = stats.t.interval(0.95, 2, 100 * trained.mean() - 20, 100 * stats.sem(trained.mean(axis=1)))
+    assert table[["seed_low", "seed_high"]].iloc[0].tolist() == pytest.approx(ends)
+
+
+def test_named_marks_closed_forms():
+    runs = [RunRecord(RunSpec(method, "a", seed, "smoke", {}, "f"), {}) for method, seed in (("mostpop", 0), ("lightgcn", 2))]
+    assert tables.named(runs, lambda run: run.spec.method)["seed"].tolist() == [tables.ANY_SEED, 2]
 
 
 # ---- verdicts ----------------------------------------------------------------------------------------------------------------
