@@ -199,7 +199,7 @@ def scale_and_estimator(table: pd.DataFrame, title: str) -> Figure:
     keys += [(f"GSTE, δ measured {' or '.join(others[1:])}", hollow)] if len(others) > 1 else []
     for label, style in keys:
         axes[0, 0].plot([], [], label=label, **style)
-    legend_below(fig, axes[0, 0])
+    legend_below(fig, axes[0, 0], rows=1 + (len(others) > 1))
     return fig
 
 
