@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 
-from recq_lib.companion.studies import bits, codes, sharing
+from recq_lib.companion.studies import bits, codes, recipe, sharing
 from recq_lib.companion.studies.protocols import Grid, for_each, per_seed, small_dataset
 from recq_lib.config import PROFILES, TrainConfig, protocol
 from recq_lib.errors import ConfigError, RecqError, one_of
@@ -79,6 +79,8 @@ STUDIES: dict[str, Grid] = {
     "baselines": baselines,
     "tune-l2": tune_l2,
     "depth": depth,
+    "recipe": recipe.recipe,
+    "recipe-validated": recipe.validated,
     "l2q-curve": l2q_curve,
     "binary": codes.binary,
     "l2q-paper": codes.l2q_paper,
