@@ -48,6 +48,7 @@ class Train:
     device: str | None = None  # cpu, cuda, cuda:1; default: cuda where there is one
     force: bool = False  # run again even if a record exists
     no_save: bool = False  # neither read nor write records or checkpoints
+    allow_dirty: bool = False  # record profile paper though no commit holds this code (RECQ_ALLOW_DIRTY=1); the record says so
     json: bool = False  # print JSON
     given: tyro.conf.Fixed[frozenset[str]] = frozenset()  # settings whose own flags are in the call; not a flag
 
@@ -67,7 +68,8 @@ class Train:
         if self.no_save:
             record = runs.execute(plan, device=device, resume=False, on_epoch=_tell)
         else:
-            record = runs.run(plan, device=device, force=self.force, on_epoch=_tell, on_found=_tell_found)
+            allowed = {"allow_dirty": self.allow_dirty or None}  # without the flag the variable decides
+            record = runs.run(plan, device=device, force=self.force, on_epoch=_tell, on_found=_tell_found, **allowed)
         show(_summary(record), _told(record), as_json=self.json)
 
     def resolved(self) -> TrainConfig:

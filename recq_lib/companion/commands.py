@@ -26,6 +26,7 @@ class Study:
     jobs: int = 1  # processes side by side
     device: str | None = None  # cpu, cuda, cuda:1; default: cuda where there is one
     dataset: str | None = None  # only the runs on this dataset
+    allow_dirty: bool = False  # record profile paper though no commit holds this code (RECQ_ALLOW_DIRTY=1); records say so
 
     def run(self) -> int:
         from recq_lib.companion.studies.study import plans, run_study
@@ -36,7 +37,10 @@ class Study:
             one_of(f"dataset of study {self.name!r} in profile {self.profile!r}", self.dataset, there)
         chosen = (self.dataset,) if self.dataset is not None else there
         device = usable_device(self.device)
-        failures = run_study(self.name, self.profile, jobs=self.jobs, device=device, only=lambda plan: plan.dataset in chosen)
+        failures = run_study(
+            self.name, self.profile, jobs=self.jobs, device=device, only=lambda plan: plan.dataset in chosen,
+            allow_dirty=self.allow_dirty or None,
+        )  # fmt: skip
         return 1 if failures else 0
 
 

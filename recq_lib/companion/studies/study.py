@@ -15,6 +15,8 @@ from recq_lib.errors import ConfigError, RecqError, one_of
 from recq_lib.io.canonical import canonical_json
 from recq_lib.runs import registry
 from recq_lib.runs import store as results
+from recq_lib.runs.provenance import collect
+from recq_lib.runs.rebuildable import checked
 from recq_lib.runs.records import RunRecord
 from recq_lib.runs.run import Plan, RunPaused, identity_of, run
 
@@ -109,10 +111,23 @@ def recorded(study: str, profile: str, among: Iterable[RunRecord] | None = None)
 
     among : records of the profile that were read before, for several studies at once
     """
-    saved = results.find(profile=profile, arrays=False) if among is None else among
-    found = {_identity(r.spec.method, r.spec.dataset, r.spec.seed, r.spec.params): r for r in saved}
+    found = _records(profile) if among is None else _by_identity(among)
     keys = [_key(p) for p in plans(study, profile)]
     return [found[key] for key in dict.fromkeys(keys) if key in found]
+
+
+def _records(profile: str) -> dict[str, RunRecord]:
+    """Saved records of a profile by what `_key` gives for their plans."""
+    return _by_identity(results.find(profile=profile, arrays=False))
+
+
+def _by_identity(records: Iterable[RunRecord]) -> dict[str, RunRecord]:
+    return {_identity(r.spec.method, r.spec.dataset, r.spec.seed, r.spec.params): r for r in records}
+
+
+def _unrecorded(todo: list[Plan], profile: str) -> list[Plan]:
+    found = _records(profile)
+    return [plan for plan in todo if _key(plan) not in found]
 
 
 def best_recorded(study: str) -> tuple[str, list[RunRecord]]:
@@ -137,16 +152,20 @@ def run_study(
     report: Callable[[str], None] = print,
     only: Callable[[Plan], bool] | None = None,
     stop_after: float | None = None,
+    allow_dirty: bool | None = None,
 ) -> int:
     """Run every plan that has no record yet; returns the number of failures, each reported in one line.
 
-    `jobs` processes work side by side, each with its share of the threads.
+    `jobs` processes work side by side, each with its share of the threads. Raises `RecordError` before the first run where records of
+    the profile "paper" would come from code that no commit holds; `allow_dirty` as in `runs.rebuildable.checked`.
     """
     if jobs < 1:
         raise ConfigError(f"jobs is {jobs}, but must be at least 1")
     todo = [plan for plan in plans(study, profile) if only is None or only(plan)]
     teachers = _teachers(todo)
-    work = [(plan, device, stop_after, _key(plan) in teachers) for plan in todo]
+    if profile == "paper" and _unrecorded(todo, profile):
+        checked(profile, collect("cpu"), allow_dirty)  # once, and not a failure for every run
+    work = [(plan, device, stop_after, _key(plan) in teachers, allow_dirty) for plan in todo]
     if jobs == 1:
         return sum(_report(report, one[0], _attempt(*one)) for one in work)
     failures = 0
@@ -179,9 +198,11 @@ def _key(plan: Plan) -> str:
     return _identity(plan.method, plan.dataset, *identity_of(plan))
 
 
-def _attempt(plan: Plan, device: str | None, stop_after: float | None, keep_model: bool) -> str | tuple[str, str]:
+def _attempt(
+    plan: Plan, device: str | None, stop_after: float | None, keep_model: bool, allow_dirty: bool | None
+) -> str | tuple[str, str]:
     try:
-        record = run(plan, device=device, stop_after=stop_after, keep_model=keep_model)
+        record = run(plan, device=device, stop_after=stop_after, keep_model=keep_model, allow_dirty=allow_dirty)
     except RunPaused as pause:
         return str(pause)
     except RecqError as error:
