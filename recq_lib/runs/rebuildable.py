@@ -70,6 +70,12 @@ def _fault_of_any(origin: Mapping[str, object]) -> str:
     return ""
 
 
+def uncommitted(origin: Mapping[str, object]) -> bool:
+    """Whether a record's provenance says that no commit holds some of the code it was made with."""
+    parts = [origin, *origin.get("code", ()), *origin.get("teacher", ())]  # type: ignore[misc]
+    return any(bool(part.get("dirty")) for part in parts)
+
+
 def behind_checkpoint(checkpoint: Path, now: Code) -> list[Code]:
     """The code that a run is made of, in order: what is noted beside its checkpoint, if there is one, and `now`; noted again."""
     note = note_of(checkpoint)

@@ -190,6 +190,18 @@ def test_protocol_names_are_recognised_in_reports():
     assert against_published(records).empty  # smoke runs are never compared with papers
 
 
+def test_report_of_every_committed_record():
+    """Each trained run whose protocol some paper prints numbers of has a row, and its protocol in words, never only "paper"."""
+    from recq_lib.companion.report import against_published, groups, protocol_of
+
+    records = results.find(paths.project_root() / "results", profile="paper", arrays=False)
+    table = against_published(records)
+    quotable = [group[0] for group in groups(records) if group[0].history and protocol_of(group[0])[0] != "ngcf"]
+    assert len(table.drop_duplicates(["dataset", "method", "protocol", "differs"])) == len(quotable) > 100
+    assert {text.removeprefix("laptop scale of ").split("'")[0] for text in table["protocol"]} == {"BACO", "BiGeaR", "LightGCN"}
+    assert table["published"].notna().any() and table.loc[table["differs"] != "", "published"].isna().all()
+
+
 def test_report_places_ours_beside_the_published_number():
     from recq_lib.companion.report import against_published
 
