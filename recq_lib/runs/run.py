@@ -91,19 +91,20 @@ def execute(
     resume: bool = True,
     on_epoch: Callable[[Trainer], None] | None = None,
     data: Interactions | None = None,
-    stop_after: float | None = None,
+    deadline: float | None = None,
     keep_model: bool = False,
     allow_dirty: bool | None = None,
 ) -> RunRecord:
     """Run `plan` and return its record (not saved). A killed run continues from its checkpoint when `resume` is set.
 
-    `stop_after` (seconds) ends this process's share early by raising `RunPaused`; the checkpoint stays. `keep_model` also writes the
-    best parameters to `model_of(spec)`, for runs that start from them. Without `resume` nothing is read or written, nor of a teacher.
+    A run that is still training at `deadline` (as `time.time` counts) ends at the next epoch by raising `RunPaused`; its checkpoint
+    stays. `keep_model` also writes the best parameters to `model_of(spec)`, for runs that start from them. Without `resume` nothing is
+    read or written, nor of a teacher.
 
     With `resume`, raises `RecordError` before training where a record of the profile "paper" would come from code that no commit holds;
     `allow_dirty` as in `rebuildable.checked`.
     """
-    record, _ = _executed(plan, device, resume, on_epoch, data, stop_after, keep_model, allow_dirty)
+    record, _ = _executed(plan, device, resume, on_epoch, data, deadline, keep_model, allow_dirty)
     return record
 
 
@@ -113,7 +114,7 @@ def _executed(
     resume: bool,
     on_epoch: Callable[[Trainer], None] | None,
     data: Interactions | None,
-    stop_after: float | None,
+    deadline: float | None,
     keep_model: bool,
     allow_dirty: bool | None,
 ) -> tuple[RunRecord, Recommender | BlockScorer]:
@@ -127,7 +128,10 @@ def _executed(
     checkpoint = checkpoint_of(spec) if resume else None
     if resume:
         rebuildable.checked(plan.profile, origin, allow_dirty)
-    teacher = teacher_for(plan, data, device=device, resume=resume, stop_after=stop_after, allow_dirty=allow_dirty)
+    taught = plan.teacher is None or model_of(spec_of(plan.teacher, data)).exists()
+    teacher = teacher_for(plan, data, device=device, resume=resume, deadline=deadline, allow_dirty=allow_dirty)
+    if resume and not taught and past(deadline):  # what the teacher took is kept, so another call goes on from here
+        raise RunPaused("paused after training its teacher; run the same command again to continue")
     if resume:
         origin = rebuildable.checked(plan.profile, _with_others(plan, data, spec, origin), allow_dirty)
     started = time.perf_counter()
@@ -135,7 +139,7 @@ def _executed(
     built = time.perf_counter() - started
     outcome: FitResult | None = None
     if plan.entry.kind == "trained":
-        limited = _with_limit(on_epoch, stop_after, checkpoint)
+        limited = _with_limit(on_epoch, deadline, checkpoint)
         outcome = fit(model, data, plan.settings, device=device, checkpoint=checkpoint, on_epoch=limited)
         if keep_model:
             codes = origin.get("code", [rebuildable.code_of(origin)])
@@ -185,7 +189,7 @@ def trained(
     *,
     device: str | None = None,
     resume: bool = True,
-    stop_after: float | None = None,
+    deadline: float | None = None,
     allow_dirty: bool | None = None,
 ) -> Recommender:
     """The trained model of `plan`: from its kept parameters, else trained now, recorded if it was not, and kept.
@@ -194,7 +198,7 @@ def trained(
     """
     data = prepare(plan) if data is None else data
     spec = spec_of(plan, data)
-    options = {"device": device, "resume": resume, "stop_after": stop_after, "allow_dirty": allow_dirty}
+    options = {"device": device, "resume": resume, "deadline": deadline, "allow_dirty": allow_dirty}
     if not resume:
         state = _state(_executed(plan, on_epoch=None, data=data, keep_model=False, **options)[1])
     else:
@@ -237,18 +241,22 @@ def run(
 
 
 class RunPaused(RecordError):
-    """A run reached its time limit; run the same command again to continue."""
+    """A run reached its deadline; run the same command again to continue."""
 
 
-def _with_limit(on_epoch, stop_after: float | None, checkpoint):
-    if stop_after is None:
+def past(deadline: float | None) -> bool:
+    """Whether `deadline`, as `time.time` counts in every process of a machine, is over; None never is."""
+    return deadline is not None and time.time() >= deadline
+
+
+def _with_limit(on_epoch, deadline: float | None, checkpoint):
+    if deadline is None:
         return on_epoch
-    start = time.monotonic()
 
     def limited(trainer: Trainer) -> None:
         if on_epoch is not None:
             on_epoch(trainer)
-        if time.monotonic() - start >= stop_after and not trainer.finished:
+        if past(deadline) and not trainer.finished:
             if checkpoint is None:
                 raise RunPaused(f"stopped after epoch {trainer.epoch - 1}; without a checkpoint (resume=False) nothing is kept")
             trainer.save(checkpoint)

@@ -180,7 +180,7 @@ class TestParts:
     def test_a_checkpoint_from_dirty_code_is_not_continued_by_clean_code(self, committed):
         change(committed)
         with pytest.raises(runs.RunPaused):
-            runs.run(PAPER, stop_after=0.0, allow_dirty=True)
+            runs.run(PAPER, deadline=0.0, allow_dirty=True)
         git(committed, "commit", "-aqm", "second")
         with pytest.raises(RecordError, match="the checkpoint comes from code that no commit holds; delete it below checkpoints/"):
             runs.run(PAPER)
@@ -191,7 +191,7 @@ class TestParts:
     def test_every_commit_of_a_run_is_named(self, committed):
         first = git(committed, "rev-parse", "HEAD")
         with pytest.raises(runs.RunPaused):
-            runs.run(PAPER, stop_after=0.0)
+            runs.run(PAPER, deadline=0.0)
         change(committed)
         git(committed, "commit", "-aqm", "second")
         record = runs.run(PAPER)
@@ -209,7 +209,7 @@ class TestParts:
 
     def test_a_damaged_note_is_an_error_of_ours(self, committed):
         with pytest.raises(runs.RunPaused):
-            runs.run(PAPER, stop_after=0.0)
+            runs.run(PAPER, deadline=0.0)
         note = rebuildable.note_of(runs.checkpoint_of(runs.spec_of(PAPER, runs.prepare(PAPER))))
         assert json.loads(note.read_text()) == [rebuildable.code_of(provenance.collect("cpu"))]
         note.write_text("[")

@@ -60,7 +60,7 @@ def test_paused_run_continues_and_ends_equal():
     pauses = 0
     while True:
         try:
-            record = runs.run(plan(epochs=6), stop_after=0.0)
+            record = runs.run(plan(epochs=6), deadline=0.0)
             break
         except runs.RunPaused:
             pauses += 1
@@ -70,7 +70,7 @@ def test_paused_run_continues_and_ends_equal():
 
 def test_checkpoints_outlive_whatever_is_not_the_saved_run(monkeypatch):
     with pytest.raises(runs.RunPaused):
-        runs.run(plan(epochs=6), stop_after=0.0)
+        runs.run(plan(epochs=6), deadline=0.0)
     checkpoint = runs.checkpoint_of(runs.spec_of(plan(epochs=6), runs.prepare(plan(epochs=6))))
     runs.execute(plan(epochs=6), resume=False)  # what --no-save does
     assert checkpoint.exists()
@@ -116,10 +116,10 @@ def test_study_runs_once_and_reports_failures(monkeypatch):
     small = [plan("mostpop"), plan(), plan("ease")]
     monkeypatch.setitem(studies.STUDIES, "tiny", lambda profile: small)
     lines: list[str] = []
-    assert studies.run_study("tiny", "smoke", report=lines.append) == 0
+    assert studies.run_study("tiny", "smoke", report=lines.append).failures == 0
     assert len(lines) == 3 and all("recall@10" in line for line in lines)
     times = {r.spec.key: r.provenance["time"] for r in results.find()}
-    assert studies.run_study("tiny", "smoke", report=lines.append) == 0
+    assert studies.run_study("tiny", "smoke", report=lines.append).failures == 0
     assert {r.spec.key: r.provenance["time"] for r in results.find()} == times
 
     def broken(*_, **__):
@@ -127,10 +127,10 @@ def test_study_runs_once_and_reports_failures(monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(studies, "run", broken)
-        assert studies.run_study("tiny", "smoke", report=lines.append) == 3
+        assert studies.run_study("tiny", "smoke", report=lines.append).failures == 3
     assert "MemoryError: too large" in lines[-1]
     small.append(Plan("lightgcn", "no-such-data", "smoke", TINY))
-    assert studies.run_study("tiny", "smoke", report=lines.append) == 1
+    assert studies.run_study("tiny", "smoke", report=lines.append).failures == 1
     assert "FAILED" in lines[-1] and "no-such-data" in lines[-1]
 
 
@@ -151,7 +151,8 @@ def test_recorded_finds_a_studys_records_in_plan_order(monkeypatch):
 def test_parallel_study_gives_the_same_records(monkeypatch, tmp_path):
     plans = [p for p in studies.plans("baselines", "smoke") if p.method in ("mostpop", "itemknn")]
     wanted = {(p.method, p.config.seed) for p in plans}
-    assert studies.run_study("baselines", "smoke", jobs=2, report=lambda _: None, only=lambda p: (p.method, p.config.seed) in wanted) == 0
+    outcome = studies.run_study("baselines", "smoke", jobs=2, report=lambda _: None, only=lambda p: (p.method, p.config.seed) in wanted)
+    assert outcome == studies.Outcome(0)
     parallel = {r.spec.key: r.metrics for r in results.find()}
     monkeypatch.setenv("RECQ_RESULTS_DIR", str(tmp_path / "other"))
     studies.run_study("baselines", "smoke", report=lambda _: None, only=lambda p: (p.method, p.config.seed) in wanted)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
 from multiprocessing import get_context
 
 from recq_lib.companion.studies import bits, codes, recipe, sharing
@@ -18,7 +20,7 @@ from recq_lib.runs import store as results
 from recq_lib.runs.provenance import collect
 from recq_lib.runs.rebuildable import checked
 from recq_lib.runs.records import RunRecord
-from recq_lib.runs.run import Plan, RunPaused, identity_of, run
+from recq_lib.runs.run import Plan, RunPaused, identity_of, past, run
 
 SIMPLE = ("mostpop", "itemknn", "ease", "gfcf")
 LARGE = ("mostpop", "itemknn", "gfcf")  # EASE^R solves a dense items × items system: 40 GB for Gowalla
@@ -143,6 +145,23 @@ def _identity(method: str, dataset: str, seed: int, params: Mapping[str, object]
     return canonical_json([method, dataset, seed, dict(params)])
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """What a call of `run_study` left behind.
+
+    failures : runs that ended in an error
+    begun, untouched : runs without a record that the deadline stopped, or kept from starting
+    """
+
+    failures: int
+    begun: int = 0
+    untouched: int = 0
+
+    @property
+    def left(self) -> int:
+        return self.begun + self.untouched
+
+
 def run_study(
     study: str,
     profile: str,
@@ -151,31 +170,52 @@ def run_study(
     device: str | None = None,
     report: Callable[[str], None] = print,
     only: Callable[[Plan], bool] | None = None,
-    stop_after: float | None = None,
+    deadline: float | None = None,
     allow_dirty: bool | None = None,
-) -> int:
-    """Run every plan that has no record yet; returns the number of failures, each reported in one line.
+) -> Outcome:
+    """Run every plan that has no record yet; how each one ended is reported in a line.
 
-    `jobs` processes work side by side, each with its share of the threads. Raises `RecordError` before the first run where records of
-    the profile "paper" would come from code that no commit holds; `allow_dirty` as in `runs.rebuildable.checked`.
+    `jobs` processes work side by side, each with its share of the threads. From `deadline` on (as `time.time` counts) no run is begun and
+    what trains stops at its next epoch; a later call goes on as if it had not been stopped. Raises `RecordError` before the first run
+    where records of the profile "paper" would come from code that no commit holds; `allow_dirty` as in `runs.rebuildable.checked`.
     """
     if jobs < 1:
         raise ConfigError(f"jobs is {jobs}, but must be at least 1")
     todo = [plan for plan in plans(study, profile) if only is None or only(plan)]
     teachers = _teachers(todo)
-    if profile == "paper" and _unrecorded(todo, profile):
+    asked = profile == "paper" or deadline is not None
+    missing = {_key(plan) for plan in _unrecorded(todo, profile)} if asked else set()
+    if profile == "paper" and missing:
         checked(profile, collect("cpu"), allow_dirty)  # once, and not a failure for every run
-    work = [(plan, device, stop_after, _key(plan) in teachers, allow_dirty) for plan in todo]
-    if jobs == 1:
-        return sum(_report(report, one[0], _attempt(*one)) for one in work)
-    failures = 0
+    if deadline is not None:  # looking recorded runs up takes time: their data are loaded
+        todo.sort(key=lambda plan: _key(plan) not in missing)
+    work = [(plan, device, deadline, _key(plan) in teachers, allow_dirty) for plan in todo]
+    ends = Counter()
+    for plan, (end, text) in _one_by_one(work) if jobs == 1 else _side_by_side(work, jobs):
+        if end == _UNTOUCHED and _key(plan) not in missing:
+            continue  # recorded before, so there was nothing to begin
+        ends[end] += 1
+        if end != _UNTOUCHED:
+            failed = "FAILED: " if end == _FAILED else ""
+            report(f"{plan.dataset:>15}  {plan.method:<12} seed {plan.config.seed}  {failed}{text}")
+    return Outcome(ends[_FAILED], ends[_PAUSED], ends[_UNTOUCHED])
+
+
+_DONE, _FAILED, _PAUSED, _UNTOUCHED = "done", "failed", "paused", "untouched"
+_Work = tuple[Plan, str | None, float | None, bool, bool | None]
+
+
+def _one_by_one(work: list[_Work]) -> Iterator[tuple[Plan, tuple[str, str]]]:
+    return ((one[0], _attempt(*one)) for one in work)
+
+
+def _side_by_side(work: list[_Work], jobs: int) -> Iterator[tuple[Plan, tuple[str, str]]]:
+    """Plans and how they ended, in the order in which they end."""
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_share_threads, initargs=(jobs,)) as pool:
         futures = {pool.submit(_attempt, *one): one[0] for one in work}
         for future in as_completed(futures):
             broken = future.exception()  # a worker that was killed takes its run with it
-            outcome = ("failed", f"{type(broken).__name__}: {broken}") if broken else future.result()
-            failures += _report(report, futures[future], outcome)
-    return failures
+            yield futures[future], (_FAILED, f"{type(broken).__name__}: {broken}") if broken else future.result()
 
 
 def _share_threads(jobs: int) -> None:
@@ -198,22 +238,17 @@ def _key(plan: Plan) -> str:
     return _identity(plan.method, plan.dataset, *identity_of(plan))
 
 
-def _attempt(
-    plan: Plan, device: str | None, stop_after: float | None, keep_model: bool, allow_dirty: bool | None
-) -> str | tuple[str, str]:
+def _attempt(plan: Plan, device: str | None, deadline: float | None, keep_model: bool, allow_dirty: bool | None) -> tuple[str, str]:
+    """How one run ends, and what is told of it."""
+    if past(deadline):
+        return _UNTOUCHED, ""
     try:
-        record = run(plan, device=device, stop_after=stop_after, keep_model=keep_model, allow_dirty=allow_dirty)
+        record = run(plan, device=device, deadline=deadline, keep_model=keep_model, allow_dirty=allow_dirty)
     except RunPaused as pause:
-        return str(pause)
+        return _PAUSED, str(pause)
     except RecqError as error:
-        return ("failed", str(error))
+        return _FAILED, str(error)
     except Exception as error:  # out of memory, a bug: the other runs of the grid go on
-        return ("failed", f"{type(error).__name__}: {error}")
+        return _FAILED, f"{type(error).__name__}: {error}"
     metric = f"recall@{20 if 'recall@20' in record.metrics else max(plan.config.ks)}"
-    return f"{metric} {100 * record.metrics[metric]:.2f} %"
-
-
-def _report(report: Callable[[str], None], plan: Plan, outcome: str | tuple[str, str]) -> bool:
-    failed = isinstance(outcome, tuple)
-    report(f"{plan.dataset:>15}  {plan.method:<12} seed {plan.config.seed}  {'FAILED: ' + outcome[1] if failed else outcome}")
-    return failed
+    return _DONE, f"{metric} {100 * record.metrics[metric]:.2f} %"
