@@ -7,6 +7,7 @@ import pandas as pd
 from recq_lib.companion import published
 from recq_lib.companion.studies import naming
 from recq_lib.config import OPTION, TrainConfig
+from recq_lib.data import CATALOGUE
 from recq_lib.runs import registry
 from recq_lib.runs import store as results
 from recq_lib.runs.records import RunRecord
@@ -43,14 +44,15 @@ def protocol_of(record: RunRecord) -> tuple[str, dict[str, object]]:
 
 
 def quoted(record: RunRecord) -> dict[str, float | None]:
-    """Metric → published number in %, for the metrics its protocol is quoted by; None where none is known or the setting differs."""
+    """Metric → published number in %, for the metrics its protocol is quoted by; None where none is known, or setting or data differ."""
     name, changes = protocol_of(record)
     if name not in _QUOTED:  # no paper prints numbers of it that we know
         return {}
     paper, metrics = _QUOTED[name]
     method = name_in(paper, record.spec.method)
     cell = {"paper": paper, "dataset": record.spec.dataset, "method": method}
-    return {m: None if changes else published.value(metric=m, **cell) for m in metrics if m in record.metrics}
+    ours = record.spec.dataset in CATALOGUE and CATALOGUE[record.spec.dataset].cleaned  # another dataset than the paper's of that name
+    return {m: None if changes or ours else published.value(metric=m, **cell) for m in metrics if m in record.metrics}
 
 
 def groups(records: list[RunRecord]) -> list[list[RunRecord]]:

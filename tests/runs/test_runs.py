@@ -203,6 +203,21 @@ def test_report_of_every_committed_record():
     assert table["published"].notna().any() and table.loc[table["differs"] != "", "published"].isna().all()
 
 
+def test_no_published_number_stands_beside_data_that_we_cleaned():
+    """BiGeaR's authors logged a teacher on a Pinterest of their own; ours is another dataset of that name."""
+    from recq_lib.companion import published
+    from recq_lib.companion.report import against_published
+
+    example = runs.execute(plan(), resume=False)
+    ours = {}
+    for name in ("gowalla", "pinterest"):
+        assert published.value(dataset=name, method="bigear-teacher", paper="bigear", metric="recall@20") > 15
+        spec = dataclasses.replace(example.spec, profile="paper", dataset=name, params=protocol("l2q-authors").params())
+        (ours[name],) = against_published([dataclasses.replace(example, spec=spec, metrics={"recall@20": 0.15})]).to_dict("records")
+    assert ours["gowalla"]["published"] > 15 and ours["pinterest"]["published"] is None
+    assert "no published number answers" in ours["pinterest"]["note"]
+
+
 def test_report_places_ours_beside_the_published_number():
     from recq_lib.companion.report import against_published
 
