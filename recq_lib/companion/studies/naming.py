@@ -24,7 +24,9 @@ TITLES = {
     "baco": "BACO's protocol",
     "l2q-authors": "BiGeaR's protocol",
     "l2q": "BiGeaR's protocol on validation",
+    "fast": "our fast recipe",
 }
+OURS = {"fast"}  # no paper's
 _LAPTOPS = (("l2q", codes.laptop, SMALL), ("lightgcn", bits.laptop, SMALL), ("baco", sharing.laptop, (*SMALL, *sharing.LARGE)))
 _LENGTH = {"epochs", "eval_every", "patience"}
 _WORDS = {"dim": "d", "batch_size": "batch", "lr": "step", "l2": "λ", "epochs": "epochs", "n_layers": "L", "init_std": "start σ"}
@@ -53,7 +55,7 @@ class Protocol:
     @property
     def of_a_paper(self) -> bool:
         """Whether the settings are a paper's own, but for the length of the run."""
-        return bool(self.name) and not self.laptop and self.changes.keys() <= _LENGTH
+        return bool(self.name) and self.name not in OURS and not self.laptop and self.changes.keys() <= _LENGTH
 
     def __str__(self) -> str:
         return _text(self, {name: [value] for name, value in self.changes.items()})
