@@ -41,7 +41,7 @@ class Train:
     method: Method  # lightgcn, l2q-gcn, hq-gnn, …; a wrong name lists them all
     dataset: str  # of the catalogue, or synthetic-smoke, synthetic-tiny, synthetic-<number of interactions>
     config: Annotated[TrainConfig, tyro.conf.arg(name="")]
-    protocol: str | None = None  # lightgcn, ngcf, baco, l2q or l2q-authors; default: baco for beauty, else lightgcn
+    protocol: str | None = None  # lightgcn, ngcf, baco, l2q, l2q-authors or fast; default: baco for beauty, else lightgcn
     layers: int | None = None  # the same as --n-layers
     set: Settings = ()  # an option of the method, or any setting below
     profile: str | None = None  # stored in the record: smoke, quick or paper; default: smoke for synthetic data, else paper
