@@ -12,7 +12,7 @@ from recq_lib.evaluation.ranking import evaluate
 from recq_lib.runs.registry import build
 from recq_lib.training.trainer import Trainer
 
-BPR_TIME = 3.0  # BPR trains so many times as long as the recipe took
+BPR_TIME = 1.0  # BPR trains so many times as long as the recipe took
 _POINTS = 12  # evaluations of BPR: its epochs are many
 
 
