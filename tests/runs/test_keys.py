@@ -62,7 +62,7 @@ def test_every_study_finds_its_records(study, profile):
 
 # every setting that keys leave out at its default, with that default: "" for training settings, else by method, of those with records.
 # A default in this table may never change: records that do not name the setting were made with it. Add new settings here; change none.
-LEFT_OUT: dict[str, dict[str, object]] = {}
+LEFT_OUT: dict[str, dict[str, object]] = {"baco": {"ties": "last"}}
 
 
 def left_out() -> dict[str, dict[str, object]]:
