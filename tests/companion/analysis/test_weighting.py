@@ -6,6 +6,7 @@ import pytest
 from scipy import stats
 
 from recq_lib.companion.analysis import weighting as tables
+from recq_lib.companion.analysis.orders import crossed
 from recq_lib.companion.analysis.paired import recalls
 from recq_lib.companion.studies import study as studies
 from recq_lib.config import TrainConfig
@@ -40,11 +41,13 @@ def test_names_say_what_differs_from_the_default():
     runs = [
         record(), record(user_weight="sqrt", item_weight="sqrt", scu=False), record(ghost=False), record(sweeps=1), record(sweeps=8),
         record(ratio=0.05), record("graphhash", ratio=0.1), record("random-hash"), record("lightgcn"),
+        record(scu=False, cluster_seed=7),
     ]  # fmt: skip
     names = tables.runs_table(runs, "recall_min@20")["name"].tolist()
     assert names == [
         "degree / released", "sqrt / sqrt, no second rows", "degree / released, no ghosts", "degree / released, 1 sweep",
         "degree / released, 8 sweeps", "degree / released, size 5%", "GraphHash, size 10%", "Random, size 20%", "full table",
+        "degree / released, no second rows, order 7",
     ]  # fmt: skip
     assert tables.DEFAULT == names[0]
 
@@ -68,14 +71,23 @@ def test_summary_has_the_half_width_of_students_interval():
 def test_varied_keeps_everything_else_usual():
     runs = [
         record(), record(user_weight="log", item_weight="log"), record(user_weight="log", item_weight="log", scu=False), record(sweeps=3),
-        record(ghost=False), record(ratio=0.1), record("graphhash"), record("lightgcn"),
+        record(ghost=False), record(ratio=0.1), record("graphhash"), record("lightgcn"), record(cluster_seed=7),
     ]  # fmt: skip
     table = tables.runs_table(runs, "recall_min@20")
     assert tables.varied(table)["name"].tolist() == [tables.DEFAULT]
     assert tables.varied(table, "user", "item")["name"].tolist() == [tables.DEFAULT, "log / log"]
     assert len(tables.varied(table, "user", "item", "scu")) == 3
-    for column, name in (("sweeps", "3 sweeps"), ("ghost", "no ghosts"), ("ratio", "size 10%")):
+    for column, name in (("sweeps", "3 sweeps"), ("ghost", "no ghosts"), ("ratio", "size 10%"), ("order", "order 7")):
         assert tables.varied(table, column)["name"].tolist() == [tables.DEFAULT, f"{tables.DEFAULT}, {name}"]
+
+
+def test_orders_of_visits_are_told_apart_and_crossed():
+    runs = [record(seed=seed, value=value, cluster_seed=order) for order, seed, value in ((2025, 0, 0.2), (2025, 1, 0.3), (7, 0, 0.4))]
+    table = tables.runs_table([*runs, record("lightgcn")], "recall_min@20")
+    assert table["order"].tolist()[:3] == [2025, 2025, 7] and table["order"].isna().tolist() == [False, False, False, True]
+    (cell,) = crossed(table).values()
+    assert list(crossed(table)) == [tables.DEFAULT] and cell.index.tolist() == [7, 2025]
+    np.testing.assert_allclose(cell.to_numpy(), [[40, np.nan], [20, 30]])
 
 
 def test_missing_lists_planned_settings_without_a_run():
