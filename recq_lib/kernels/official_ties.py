@@ -50,7 +50,8 @@ def sweep(
 ) -> None:
     """One sweep; arguments and rule as in `label_propagation.sweep`, but of equal scores the first in the order of the C++ set wins.
 
-    Source: official BACO code. Volumes are float64 here and float32 there; on Beauty the labels are the same (tests).
+    Source: official BACO code. Volumes are float64 here, float32 there (float64 until January 2026); on Beauty the counts are the same, and
+    with weights of its own the labels are those of float32 (tests).
     """
     indptr, indices = graph
     labels, table, candidates, scores, places = state
