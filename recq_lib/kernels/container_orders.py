@@ -16,10 +16,10 @@ from numba import njit
 _word = np.uintp
 
 # the sizes that a std::unordered_set with one element per bucket grows through (libstdc++: each the first prime of its list above twice
-# the one before); the elements of a row are fewer than 2^32
+# the one before); labels are nodes, fewer than 2^31
 BUCKETS = (
     13, 29, 59, 127, 257, 541, 1109, 2357, 5087, 10273, 20753, 42043, 85229, 172933, 351061, 712697, 1447153, 2938679, 5967347, 12117689,
-    24607243, 49969847, 101473717, 206062531, 418451333, 849749479, 1725587117, 3504151727, 8589934583,
+    24607243, 49969847, 101473717, 206062531, 418451333, 849749479, 1725587117, 3504151727,
 )  # fmt: skip
 FEWEST_BUCKETS = BUCKETS[0]
 _FEWEST_SLOTS, _SLOTS_TRIED = 8, 10  # of a Python set: at first, and side by side before it jumps
@@ -64,7 +64,7 @@ def unordered_set(values, size, n_buckets, places):
     """
     table, link, bucket, order = places
     for k in range(size):
-        b = np.uint32(values[k] % np.uint32(n_buckets)) if n_buckets < _word(2**32) else values[k]
+        b = values[k] % np.uint32(n_buckets)  # of 32 bits: dividing is most of the work
         bucket[k], link[k], table[b] = b, table[b], k
     n_placed = 0
     for k in range(size - 1, -1, -1):

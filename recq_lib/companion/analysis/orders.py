@@ -7,13 +7,13 @@ with random effects and one run per cell). An interval of a setting is one over 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from recq_lib.companion.analysis.paired import Pairs
+from recq_lib.companion.analysis.paired import Pairs, recall_of
 from recq_lib.companion.analysis.weighting import USUAL
 from recq_lib.errors import ConfigError
 from recq_lib.evaluation.statistics import MeanInterval, mean_interval
@@ -62,10 +62,13 @@ def crossed(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
     The setting is named without its order. Rows of methods that have none (full table, GraphHash) are left out.
     """
+    return {name: 100 * part.pivot_table("value", "order", "seed") for name, part in _by_name(table)}
+
+
+def _by_name(table: pd.DataFrame) -> Iterable[tuple[str, pd.DataFrame]]:
     runs = table[table["order"].notna()]
     names = runs["name"].str.replace(r", order \d+$", "", regex=True)
-    runs = runs.assign(name=names, order=runs["order"].astype(int), value=100 * runs["value"])
-    return {name: part.pivot_table("value", "order", "seed") for name, part in runs.groupby("name", sort=False)}
+    return runs.assign(name=names, order=runs["order"].astype(int)).groupby("name", sort=False)
 
 
 def complete(cell: pd.DataFrame) -> pd.DataFrame:
@@ -113,6 +116,21 @@ def differences(cells: Mapping[str, pd.DataFrame], pairs: Pairs) -> pd.DataFrame
         rows.append((a, b, *part.shape, left_out, *ends, found.orders, found.seeds, found.rest, f"{ahead}/{len(part)}"))
     columns = ["a", "b", "orders", "seeds", "left out", "difference", "low", "high", "sd orders", "sd seeds", "sd rest", "ahead"]
     return pd.DataFrame(rows, columns=columns)
+
+
+def recalls(table: pd.DataFrame, k: int = 20, *, capped: bool = False) -> tuple[dict[str, np.ndarray], dict[str, list[int]]]:
+    """Setting → Recall@k [orders, users] of its complete part, averaged over seeds, and setting → those orders.
+
+    `paired.paired(by_name, pairs, orders)` with both judges settings on orders as it judges methods on seeds. Reads the records whose
+    `key` the table lists; `capped` as in `paired.recall_of`.
+    """
+    by_name, orders = {}, {}
+    for name, part in _by_name(table):
+        cell = complete(part.pivot_table("value", "order", "seed"))
+        keys = part.set_index(["order", "seed"])["key"]
+        by_order = [recall_of([keys[order, seed] for seed in cell.columns], k, capped=capped).mean(axis=0) for order in cell.index]
+        by_name[name], orders[name] = np.array(by_order), cell.index.tolist()
+    return by_name, orders
 
 
 # ---- in words ------------------------------------------------------------------------------------------------------------------

@@ -7,7 +7,8 @@ from scipy import stats
 
 from recq_lib.companion.analysis import weighting as tables
 from recq_lib.companion.analysis.orders import crossed
-from recq_lib.companion.analysis.paired import recalls
+from recq_lib.companion.analysis.orders import recalls as orders_recalls
+from recq_lib.companion.analysis.paired import paired, recalls
 from recq_lib.companion.studies import study as studies
 from recq_lib.config import TrainConfig
 from recq_lib.runs import store as results
@@ -115,6 +116,24 @@ def test_recalls_divide_by_the_smaller_of_k_and_test_items(tmp_path, monkeypatch
     np.testing.assert_allclose(found[tables.DEFAULT], [np.zeros(12), [0.5] * 12])
     np.testing.assert_allclose(found[tables.FULL], [[0.5] * 12])
 
+
+def test_recalls_of_orders_are_averaged_over_seeds_and_can_be_tested(tmp_path, monkeypatch, rng):
+    """Two orders with two seeds each, and a third with one seed, which does not fit in; a pair is compared order by order."""
+    monkeypatch.setenv("RECQ_RESULTS_DIR", str(tmp_path))
+    runs, hits = [], {}
+    for order, seed in ((2025, 0), (2025, 1), (7, 0), (7, 1), (8, 0)):
+        for scu in (True, False):
+            hits[order, seed, scu] = rng.integers(0, 5, USERS)
+            runs.append(record(seed=seed, cluster_seed=order, scu=scu, hits=hits[order, seed, scu]))
+            results.save(runs[-1])
+    by_name, orders = orders_recalls(tables.runs_table([*runs, record("lightgcn")], "recall_min@20"))
+    other = f"{tables.DEFAULT}, no second rows"
+    assert orders == {tables.DEFAULT: [7, 2025], other: [7, 2025]}
+    for name, scu in ((tables.DEFAULT, True), (other, False)):
+        expected = [(hits[order, 0, scu] + hits[order, 1, scu]) / 8 for order in (7, 2025)]
+        np.testing.assert_allclose(by_name[name], expected)
+    (tested,) = paired(by_name, [(other, tables.DEFAULT)], orders).itertuples()
+    assert tested.difference == pytest.approx(100 * (by_name[other] - by_name[tables.DEFAULT]).mean()) and tested.seeds.endswith("/2")
 
 
 # ---- choices ---------------------------------------------------------------------------------------------------------------------
