@@ -13,7 +13,11 @@ from recq_lib.io.frozen import FrozenDict
 
 READOUTS = ("mean", "concat", "last")
 CONVENTIONS = ("per_interaction", "per_user", "uniform_user")  # what an epoch is; see `training.sampling`
-NEGATIVES = ("unobserved", "uniform")
+NEGATIVES = ("unobserved", "uniform", "in_batch")
+LOSSES = ("bpr", "softmax")
+DECAYS = ("none", "linear")
+STARTS = ("normal", "spectral")
+SELECTIONS = ("val", "test", "none")
 PROFILES = ("paper", "quick", "smoke")  # sizes of a run, best first
 METRICS = ("recall", "recall_min", "precision", "ndcg", "ndcg_authors")
 OPTION = "option."  # how a record names a method's own settings
@@ -45,17 +49,25 @@ class TrainConfig:
     l2: float = 1e-4  # λ of ½λΣ‖e‖²/B over the batch's layer-0 rows
     weight_decay: float = 0.0  # Adam's own L2 on all parameters (BACO: 1e-8)
     sampling: str = "uniform_user"  # what an epoch is: "uniform_user" (LightGCN), "per_user" (L²Q-GCN family), "per_interaction" (BACO)
-    negatives: str = "unobserved"  # "unobserved", or "uniform": positives may be drawn as negatives (BACO)
+    # "unobserved"; "uniform": positives may be drawn as negatives (BACO); "in_batch": the positive of the batch's triple before
+    negatives: str = "unobserved"
 
     # length and selection
     epochs: int = 1000  # upper bound
     eval_every: int = 10  # epochs between evaluations; epoch 0 is evaluated too
     patience: int = 5  # evaluations without improvement before stopping; 0 never stops
     select_metric: str = "recall@20"  # decides the epoch that is kept; recall, recall_min, precision, ndcg or ndcg_authors, at any K
-    select_on: str = "val"  # "val", or "test": the authors' protocol of L²Q-GCN's family, named so in every record
+    # "val"; "test": the authors' protocol of L²Q-GCN's family, named so in every record; "none": no evaluation, the last epoch is kept
+    select_on: str = "val"
     mask_at_selection: tuple[str, ...] = ("train",)  # splits (train, val, test) whose items are never recommended while validating
     ks: tuple[int, ...] = (10, 20, 50)  # cutoffs of the final evaluation; the largest defines ndcg_authors
     seed: int = 0  # table, triples; ties have their own fixed seed
+
+    # settings since the first records; at their defaults they change no record's key (`runs.keys`)
+    loss: str = "bpr"  # "bpr", or "softmax": over the batch's items, as `training.objectives` says (the fast recipe, ours)
+    temperature: float = 0.1  # τ of the softmax; BPR has none
+    lr_decay: str = "none"  # "linear": falls to 0 over all steps of `epochs`
+    start: str = "normal"  # the table's: N(0, init_std²), or "spectral": singular vectors of the training matrix, see `parts.start`
 
     options: Mapping[str, Any] = field(default_factory=dict, hash=False)  # what only this method has, read-only; see `runs.registry`
 
@@ -63,12 +75,17 @@ class TrainConfig:
         one_of("readout", self.readout, READOUTS)
         one_of("sampling", self.sampling, CONVENTIONS)
         one_of("negatives", self.negatives, NEGATIVES)
-        one_of("select_on", self.select_on, ("val", "test"))
+        one_of("select_on", self.select_on, SELECTIONS)
+        one_of("loss", self.loss, LOSSES)
+        one_of("lr_decay", self.lr_decay, DECAYS)
+        one_of("start", self.start, STARTS)
         for name, least in _LEAST.items():
             object.__setattr__(self, name, whole(name, getattr(self, name), least))
         if isinstance(self.lr, numbers.Real) and self.lr <= 0:
             raise ConfigError(f"lr is {self.lr}, but must be positive")
-        for name in ("init_std", "lr", "l2", "weight_decay"):
+        if isinstance(self.temperature, numbers.Real) and self.temperature <= 0:
+            raise ConfigError(f"temperature is {self.temperature}, but must be positive")
+        for name in ("init_std", "lr", "l2", "weight_decay", "temperature"):
             given, value = getattr(self, name), number(name, getattr(self, name), 0)
             object.__setattr__(self, name, given if type(given) is int else value)  # 0 and 0.0 have two keys
         if self.seed >= 2**63:
@@ -136,6 +153,11 @@ PROTOCOLS: dict[str, TrainConfig] = {
     # the same model and optimiser, chosen on a validation split
     "l2q": TrainConfig(
         dim=256, n_layers=2, readout="concat", sampling="per_user", epochs=100, eval_every=2, patience=10, ks=(20, 40, 60, 80, 100),
+    ),
+    # ours, for short trainings: what the papers' protocols need hundreds of epochs for, in minutes (README, "The fast recipe")
+    "fast": TrainConfig(
+        lr=5e-3, sampling="per_interaction", negatives="in_batch", epochs=5, eval_every=1, patience=0,
+        loss="softmax", temperature=0.2, lr_decay="linear", start="spectral",
     ),
 }  # fmt: skip
 

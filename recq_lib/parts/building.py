@@ -16,6 +16,7 @@ from recq_lib.parts.method import Method, Sharer
 from recq_lib.parts.model import Recommender
 from recq_lib.parts.protocols import Auxiliary, Encoder, Readout, Table
 from recq_lib.parts.readouts import Concat, LastLayer, MeanPool
+from recq_lib.parts.start import begin
 from recq_lib.parts.tables import FullTable, SharedTable
 from recq_lib.sharing import store
 
@@ -35,12 +36,14 @@ def recommender(
     teacher: Recommender | None = None,
     auxiliary: Auxiliary | None = None,
 ) -> Recommender:
-    """LightGCN (or `encoder`) with `readout`; the table is a copy of the teacher's, if there is one, else random (or `table`)."""
-    table = full_table(data, config) if table is None else table
-    if teacher is not None:
+    """LightGCN (or `encoder`) with `readout`; the table is a copy of the teacher's, if there is one, else begins as the settings say."""
+    table, graph = full_table(data, config) if table is None else table, Graph.from_interactions(data)
+    if teacher is None:
+        begin(table, graph, config)
+    else:
         with torch.no_grad():
             table.weight.copy_(teacher.table.weight)
-    model = Recommender(Graph.from_interactions(data), table, encoder or LightGCN(config.n_layers), readout, auxiliary)
+    model = Recommender(graph, table, encoder or LightGCN(config.n_layers), readout, auxiliary)
     model.config, model.user_ids, model.item_ids = config, data.user_ids, data.item_ids
     return model
 

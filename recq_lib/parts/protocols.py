@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -71,6 +72,17 @@ class Table(Part):
     def sharing_matrix(self) -> sp.csr_matrix | None:
         """S [n_nodes, K] where the table is S·weight for a constant S; None where it is something else."""
         return None
+
+    def place(self, vectors: torch.Tensor) -> torch.Tensor | None:
+        """The weight [K, d] that comes near `vectors` [n_nodes, d], a start; None where no one weight decides the table.
+
+        Of a constant S, every row is the mean of the vectors that take part of it, by their parts.
+        """
+        shares = self.sharing_matrix()
+        if shares is None:
+            return None
+        total = np.maximum(np.asarray(shares.sum(axis=0)).ravel(), 1e-12)
+        return torch.from_numpy((shares.T @ vectors.double().numpy()) / total[:, None]).to(vectors.dtype)
 
     def source(self, graph: Graph) -> Rows | None:
         """Rows from which propagation over `graph` can start without writing the table out; None where that would not pay."""

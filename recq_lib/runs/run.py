@@ -206,7 +206,8 @@ def _record(
             "best_epoch": float(outcome.best_epoch),
         }
         timings["seconds_per_epoch"] = outcome.seconds / max(1, len(outcome.history))
-        metrics[f"best_{spec.params['select_on']}_{spec.params['select_metric']}"] = outcome.best_value
+        if spec.params["select_on"] != "none":
+            metrics[f"best_{spec.params['select_on']}_{spec.params['select_metric']}"] = outcome.best_value
     return RunRecord(
         spec=spec,
         metrics=metrics,

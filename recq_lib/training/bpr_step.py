@@ -15,6 +15,7 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
+from recq_lib.config import TrainConfig
 from recq_lib.kernels import bpr as kernel
 from recq_lib.kernels import propagation as products
 from recq_lib.parts.model import Recommender
@@ -36,9 +37,9 @@ class BprStep:
         self.plan: Expansion | None = None  # made for the first batch's size
 
     @staticmethod
-    def fits(model: Recommender) -> bool:
-        """Two linear layers, their mean, a table of constant shares, no further loss, on the CPU."""
-        if not (model.encoder.linear and model.encoder.n_layers == 2 and model.auxiliary is None):
+    def fits(model: Recommender, config: TrainConfig) -> bool:
+        """BPR, two linear layers, their mean, a table of constant shares, no further loss, on the CPU."""
+        if not (config.loss == "bpr" and model.encoder.linear and model.encoder.n_layers == 2 and model.auxiliary is None):
             return False
         mean = model.readout.pooling(2) == [1 / 3] * 3
         return mean and model.table.weight.device.type == "cpu" and model.table.sharing_matrix() is not None

@@ -22,11 +22,11 @@ _USER, _POSITIVE, _NEGATIVE = 0, 1, 2
 
 @dataclass(frozen=True)
 class Triples:
-    """int64 tensors of one length: user ids, item ids of positives, item ids of negatives."""
+    """int64 tensors of one length: user ids, item ids of positives, item ids of negatives (None: taken from each batch's positives)."""
 
     users: torch.Tensor
     positives: torch.Tensor
-    negatives: torch.Tensor
+    negatives: torch.Tensor | None
 
     def __len__(self) -> int:
         return self.users.numel()
@@ -35,7 +35,8 @@ class Triples:
         """Consecutive batches; the last may be smaller."""
         for start in range(0, len(self), size):
             part = slice(start, start + size)
-            yield self.users[part], self.positives[part], self.negatives[part]
+            positives = self.positives[part]
+            yield self.users[part], positives, positives.roll(1) if self.negatives is None else self.negatives[part]
 
 
 class TripleSampler:
@@ -47,7 +48,8 @@ class TripleSampler:
         "per_interaction": every training pair once, shuffled (BACO, GraphHash);
         "per_user": floor(T/U) triples for every user with training items (BiGeaR, so L²Q-GCN);
         "uniform_user": T draws of a uniform user, then a uniform positive (LightGCN-PyTorch)
-    negatives : "unobserved" (not in the user's training items) or "uniform" (any item; BACO)
+    negatives : "unobserved" (not in the user's training items), "uniform" (any item; BACO), or "in_batch" (the positive of the
+        triple before in the batch, so that a batch brings no further nodes: for losses that compare with all its items)
     device : where the triples are drawn and left; the values do not depend on it
     """
 
@@ -83,6 +85,8 @@ class TripleSampler:
     def epoch(self, number: int) -> Triples:
         """The triples of epoch `number` (0-based), in training order."""
         users, positives = self._positives(number)
+        if self.negatives == "in_batch":
+            return Triples(users, positives, None)
         if self.negatives == "uniform":
             return Triples(users, positives, self._draw.items(self._key(number, _NEGATIVE), self.n_triples))
         return Triples(users, positives, self._draw.unobserved(self._key(number, _NEGATIVE), users))

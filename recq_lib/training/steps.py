@@ -13,6 +13,7 @@ import torch
 from recq_lib.training.bpr_step import BprStep
 
 if TYPE_CHECKING:
+    from recq_lib.config import TrainConfig
     from recq_lib.parts.model import Recommender
     from recq_lib.training.trainer import Trainer
 
@@ -21,8 +22,8 @@ class Step(Protocol):
     """A way to make a step."""
 
     @staticmethod
-    def fits(model: Recommender) -> bool:
-        """Is it written for `model`, where that lies now?"""
+    def fits(model: Recommender, config: TrainConfig) -> bool:
+        """Is it written for `model`, where that lies now, and for the configuration's loss?"""
         ...
 
     @classmethod
@@ -42,7 +43,7 @@ class AutogradStep:
         self.trainer = trainer
 
     @staticmethod
-    def fits(model: Recommender) -> bool:
+    def fits(model: Recommender, config: TrainConfig) -> bool:
         return True
 
     @classmethod
@@ -61,4 +62,4 @@ STEPS: list[type[Step]] = [BprStep, AutogradStep]
 
 def step_for(trainer: Trainer) -> Step:
     """The first of `STEPS` that fits the trainer's model."""
-    return next(step for step in STEPS if step.fits(trainer.model)).of(trainer)
+    return next(step for step in STEPS if step.fits(trainer.model, trainer.config)).of(trainer)

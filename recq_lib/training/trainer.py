@@ -23,17 +23,18 @@ from recq_lib.data.interactions import Interactions
 from recq_lib.errors import ConfigError, RecordError, RecqError
 from recq_lib.evaluation.ranking import Evaluation, evaluate
 from recq_lib.parts.model import Recommender
-from recq_lib.parts.pair_scores import pair_scores
 from recq_lib.training import checkpoint as checkpoints
 from recq_lib.training.device import usable_device
-from recq_lib.training.losses import bpr, l2_of_rows
+from recq_lib.training.losses import l2_of_rows
+from recq_lib.training.objectives import objective_of
 from recq_lib.training.sampling import TripleSampler
 from recq_lib.training.steps import step_for
 
 
 @dataclass
 class FitResult:
-    """`history`: one dict per epoch; `best_value` of the selection metric is that of `best_epoch`; `seconds` of training alone."""
+    """`history`: one dict per epoch; `best_value` of the selection metric is that of `best_epoch` (-inf where nothing selects);
+    `seconds` of training alone."""
 
     history: list[dict[str, float]]
     best_epoch: int
@@ -69,6 +70,10 @@ class Batch:
     def at_items(self, items: torch.Tensor) -> torch.Tensor:
         return self.at(items + self.n_users)
 
+    def places(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Where users, positives and negatives stand among the encoded rows, [B] each."""
+        return self.at(self.users), self.at_items(self.positives), self.at_items(self.negatives)
+
 
 class Trainer:
     """State of one run. `fit` is the usual entry; the class exists so that a notebook can step through a run.
@@ -82,6 +87,8 @@ class Trainer:
         self.model, self.data, self.config = model.to(self.device), data, config
         self.sampler = TripleSampler(data, convention=config.sampling, negatives=config.negatives, seed=config.seed, device=self.device)
         self.optimizer = torch.optim.Adam(model.parameter_groups(config.lr), lr=config.lr, weight_decay=config.weight_decay, fused=True)
+        self.objective = objective_of(data, config)
+        self.rates = [group["lr"] for group in self.optimizer.param_groups]
         self.step = step_for(self)
         self.epoch = 0  # next epoch to train
         self.history: list[dict[str, float]] = []
@@ -92,12 +99,11 @@ class Trainer:
     # ---- one step, one epoch --------------------------------------------------------------------------------------------
 
     def loss(self, users: torch.Tensor, positives: torch.Tensor, negatives: torch.Tensor) -> torch.Tensor:
-        """BPR, plus L2 on the layer-0 rows of a batch of triples [B], plus what the model's own auxiliary loss adds."""
+        """The objective, plus L2 on the layer-0 rows of a batch of triples [B], plus what the model's own auxiliary loss adds."""
         batch = self.encode(users, positives, negatives)
-        u, p, n = batch.at(users), batch.at_items(positives), batch.at_items(negatives)
-        loss = bpr(*pair_scores(batch.vectors, torch.cat([u, u]), torch.cat([p, n])).chunk(2))
+        loss = self.objective(batch)
         if self.config.l2:
-            counts = torch.bincount(torch.cat([u, p, n]), minlength=batch.layers.shape[1])
+            counts = torch.bincount(torch.cat(batch.places()), minlength=batch.layers.shape[1])
             loss = loss + self.config.l2 * l2_of_rows(batch.layers[0], counts, users.numel())
         if self.model.auxiliary is not None:
             loss = loss + self.model.auxiliary(self.model, batch)
@@ -132,15 +138,32 @@ class Trainer:
             with torch.enable_grad():  # a caller may be inside no_grad
                 return self._train_batches()
 
+    def timed_epoch(self) -> float:
+        """`train_epoch`, its time added to `seconds`."""
+        start = time.perf_counter()
+        loss = self.train_epoch()
+        self.seconds += time.perf_counter() - start
+        return loss
+
     def _train_batches(self) -> float:
         total, batches = torch.zeros((), device=self.device), 0
         for users, positives, negatives in self.sampler.epoch(self.epoch).batches(self.config.batch_size):
+            self._set_rates(batches)
             total += self.train_batch(users, positives, negatives)
             batches += 1
         mean = float(total) / batches
         if not math.isfinite(mean):
             raise RecqError(f"the loss of epoch {self.epoch} is {mean}; lower the learning rate ({self.config.lr}) or check the input")
         return mean
+
+    def _set_rates(self, batch: int) -> None:
+        """Learning rates for batch number `batch` of the epoch: of the place in the run alone, so a resumed run has them too."""
+        if self.config.lr_decay == "none":
+            return
+        per_epoch = -(-self.sampler.n_triples // self.config.batch_size)
+        left = 1 - (self.epoch * per_epoch + batch) / (self.config.epochs * per_epoch)
+        for group, rate in zip(self.optimizer.param_groups, self.rates):
+            group["lr"] = rate * left
 
     # ---- evaluation and selection -----------------------------------------------------------------------------------------
 
@@ -159,19 +182,23 @@ class Trainer:
 
     def step_epoch(self) -> None:
         """Train one epoch, evaluate when due, remember the best parameters."""
-        start = time.perf_counter()
-        loss = self.train_epoch()
-        self.seconds += time.perf_counter() - start
+        loss = self.timed_epoch()
         self.history.append({"epoch": self.epoch, "loss": loss})
         self.history[-1].update(self.model.readout.diagnostics(self.model))
-        if self.epoch % self.config.eval_every == 0:
+        if self.config.select_on == "none":
+            self._keep()
+        elif self.epoch % self.config.eval_every == 0:
             value = self.validate()
             if value > self.best_value:
-                self.best_value, self.best_epoch, self.stale = value, self.epoch, 0
-                self.best_state = {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
+                self.best_value = value
+                self._keep()
             else:
                 self.stale += 1
         self.epoch += 1
+
+    def _keep(self) -> None:
+        self.best_epoch, self.stale = self.epoch, 0
+        self.best_state = {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
 
     @property
     def finished(self) -> bool:
@@ -242,6 +269,7 @@ def fit(
     """Train until `config.epochs` or early stopping; afterwards `model` holds the parameters of the best epoch.
 
     Epochs 0, `eval_every`, 2·`eval_every`, … are evaluated, and the best of these is kept; a warning says when epoch 0 is the only one.
+    With `select_on="none"` nothing is evaluated and the last epoch is kept.
 
     Parameters
     ----------
@@ -271,7 +299,7 @@ def fit(
             f"{data.name} has no validation split; carve one from train with data.splits.with_validation, "
             "or choose the authors' protocol (select_on='test') and say so"
         )
-    if 1 < config.epochs <= config.eval_every:
+    if config.select_on != "none" and 1 < config.epochs <= config.eval_every:
         kept = f"only epoch 0 is evaluated, so its parameters are kept; set eval_every to at most {config.epochs - 1}"
         warnings.warn(f"epochs is {config.epochs} and eval_every {config.eval_every}: {kept}", stacklevel=2)
     trainer = Trainer(model, data, config, device=device)

@@ -99,7 +99,9 @@ def test_training_with_it_ends_where_autograd_does(data, kind):
 
 def test_other_models_are_left_to_autograd(data):
     graph, full = Graph.from_interactions(data), table_of("full", data)
-    assert BprStep.fits(Recommender(graph, full, LightGCN(2), MeanPool()))
+    assert BprStep.fits(Recommender(graph, full, LightGCN(2), MeanPool()), CONFIG)
     others = [(LightGCN(3), MeanPool()), (LightGCN(1), MeanPool()), (NoPropagation(), MeanPool()), (LightGCN(2), LastLayer())]
-    assert not any(BprStep.fits(Recommender(graph, full, *parts)) for parts in others)
-    assert not BprStep.fits(Recommender(graph, full, LightGCN(2), MeanPool(), torch.nn.Identity()))
+    assert not any(BprStep.fits(Recommender(graph, full, *parts), CONFIG) for parts in others)
+    assert not BprStep.fits(Recommender(graph, full, LightGCN(2), MeanPool(), torch.nn.Identity()), CONFIG)
+    softmax = dataclasses.replace(CONFIG, loss="softmax")
+    assert not BprStep.fits(Recommender(graph, full, LightGCN(2), MeanPool()), softmax)

@@ -36,16 +36,35 @@ class PlainLightGCN(nn.Module):
             layers.append(self.product(layers[-1]))
         return torch.stack(layers).mean(dim=0)
 
+    def loss(self, z: torch.Tensor, users: torch.Tensor, positives: torch.Tensor, negatives: torch.Tensor) -> torch.Tensor:
+        """BPR of nodes."""
+        u, p, n = z[users], z[positives], z[negatives]
+        return F.softplus((u * n).sum(dim=1) - (u * p).sum(dim=1)).mean()
+
     def step(self, users: torch.Tensor, positives: torch.Tensor, negatives: torch.Tensor) -> float:
-        z, nodes = self.encode(), (users, positives + self.n_users, negatives + self.n_users)
-        u, p, n = (z[part] for part in nodes)
-        loss = F.softplus((u * n).sum(dim=1) - (u * p).sum(dim=1)).mean()
+        nodes = (users, positives + self.n_users, negatives + self.n_users)
+        loss = self.loss(self.encode(), *nodes)
         if self.config.l2:
             loss = loss + self.config.l2 * 0.5 * sum(self.table[part].square().sum() for part in nodes) / users.numel()
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()
         return float(loss.detach())
+
+
+class PlainSoftmax(PlainLightGCN):
+    """The same with the softmax of `training.objectives`, written out pair by pair for autograd; `log_weights` [I]."""
+
+    log_weights: torch.Tensor
+
+    def loss(self, z: torch.Tensor, users: torch.Tensor, positives: torch.Tensor, negatives: torch.Tensor) -> torch.Tensor:
+        """The softmax of every pair over the batch's distinct items."""
+        items, own = torch.unique(positives, return_inverse=True)
+        candidates = z[items] / z[items].square().sum(dim=1).mean().sqrt()
+        scores = F.normalize(z[users], dim=1) @ candidates.T / self.config.temperature
+        other = scores + self.log_weights[items - self.n_users]
+        right = scores.gather(1, own[:, None])
+        return (torch.logsumexp(other.scatter(1, own[:, None], right), dim=1) - right.squeeze(1)).mean()
 
 
 class PlainShared(PlainLightGCN):

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from recq_lib.companion.bench import clustering
+from recq_lib.companion.bench import clustering, recipe
 from recq_lib.companion.bench import contenders as rivals
 from recq_lib.companion.bench.timing import table, take_turns
 from recq_lib.config import TrainConfig, protocol
@@ -57,6 +57,21 @@ def shared_step(data: Interactions, repeats: int) -> list[dict[str, Any]]:
         model = rivals.PlainShared(weight, sharing, product, data.n_users, config)
         calls[name] = _cycle(lambda batch, model=model: model.step(*batch), batches)
     return table("training step, shared rows", take_turns(calls, repeats))
+
+
+def softmax_step(data: Interactions, repeats: int) -> list[dict[str, Any]]:
+    """One step of the fast recipe (d = 64, L = 3, batch 2048), beside BPR's of the same model and the softmax as others would write it."""
+    config = protocol("fast")
+    trainer, bpr = _trainer(data, config), _trainer(data, protocol("lightgcn"))
+    batches = list(trainer.sampler.epoch(0).batches(config.batch_size))
+    triples = list(bpr.sampler.epoch(0).batches(config.batch_size))
+    graph, weight = trainer.model.graph, trainer.model.table.weight.detach()
+    calls = {"recq": _cycle(lambda batch: _our_step(trainer, batch), batches), "recq, BPR": _cycle(lambda b: _our_step(bpr, b), triples)}
+    for name, product in (("torch.sparse COO", rivals.coo_product(graph)), ("PyG LGConv", rivals.pyg_product(data))):
+        model = rivals.PlainSoftmax(weight, product, data.n_users, config)
+        model.log_weights = trainer.objective.log_weights.float()
+        calls[name] = _cycle(lambda batch, model=model: model.step(*batch), batches)
+    return table("softmax step", take_turns(calls, repeats))
 
 
 def agreement(data: Interactions, repeats: int) -> list[dict[str, Any]]:
@@ -145,7 +160,8 @@ def memory(data: Interactions, repeats: int) -> list[dict[str, Any]]:
 
 
 PARTS: dict[str, Callable[[Interactions, int], list[dict[str, Any]]]] = {
-    "step": step, "shared-step": shared_step, "agreement": agreement, "sampling": sampling, "graph": graph, "evaluation": evaluation,
+    "step": step, "shared-step": shared_step, "softmax-step": softmax_step, "agreement": agreement, "sampling": sampling, "graph": graph,
+    "evaluation": evaluation, "recipe": recipe.time_to_quality,
     "growth": growth, "memory": memory, "clustering": clustering.clustering, "clustering-growth": clustering.growth,
 }  # fmt: skip
 

@@ -46,6 +46,9 @@ def as_text(outcome: dict[str, Any]) -> str:
         if "megabytes" in row:
             lines.append(f"{name} {row['megabytes']:10.0f} MB")
             continue
+        if "curve" in row:
+            lines += [f"{name} {p['epoch']:4} epochs {p['seconds']:8.1f} s  {100 * p['recall@20']:6.2f} %" for p in row["curve"]]
+            continue
         if "relative_distance" in row:
             lines.append(f"{name} {row['relative_distance']:10.1e} relative distance of the tables after 20 steps")
             continue

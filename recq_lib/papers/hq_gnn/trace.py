@@ -1,9 +1,9 @@
-"""How strongly GSTE corrects the gradient: δ = (Tr(H)/N) / (typical |g|), from the Hessian of BPR with respect to the quantized vectors.
+"""How strongly GSTE corrects the gradient: δ = (Tr(H)/N) / (typical |g|), from the loss's Hessian with respect to the quantized vectors.
 
 The correction is a first-order Taylor step, g(v) ≈ g(c) + H·(v - c), in which EWGS (Lee et al., CVPR 2021) keeps H's
 diagonal and replaces every h_kk/|g_k| by one number. H is the second derivative with respect to Q, not through the
-quantizer: GSTE's backward rule is no derivative, and differentiating it again gives no Hessian. Downstream of Q there
-are only inner products and softplus, so for
+quantizer: GSTE's backward rule is no derivative, and differentiating it again gives no Hessian. Downstream of Q BPR
+has only inner products and softplus, so for
 
     L = mean_t softplus(-s_t),   s_t = <Q_u, Q_i - Q_j>,   w_t = σ(s_t)·σ(-s_t)
 
@@ -13,8 +13,8 @@ derivative on the diagonal:
     Tr_user = mean_t w_t·‖Q_i - Q_j‖²              Tr_item = mean_t w_t·2‖Q_u‖²
 
 With the mean of |g| as typical gradient the number N of elements cancels: δ = Tr(H)/‖g‖₁, whatever untouched rows are
-counted in. δ does not change when the loss is scaled, and δ·error does not change with the unit of Q, as long as H, g
-and the error share one.
+counted in. Of another loss the trace is estimated (Hutchinson). δ does not change when the loss is scaled, and δ·error
+does not change with the unit of Q, as long as H, g and the error share one.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 TRACES = ("closed", "hutchinson")
 MAGNITUDES = ("mean", "3std")
 _TINY = 1e-12  # keeps a vanishing gradient from dividing by zero
-Triples = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
+Loss = Callable[[torch.Tensor], torch.Tensor]
+Measured = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
 
 
 def bpr_trace_columns(
@@ -133,6 +134,7 @@ def bpr_deltas(
     magnitude: str = "mean",
     shared: bool = False,
     delta_max: float = 100.0,
+    loss: Loss | None = None,
 ) -> tuple[list[float | None], list[float | None]]:
     """One batch's δ for every table: (users [blocks], items [blocks]), in units of 1/Q.
 
@@ -142,6 +144,7 @@ def bpr_deltas(
     users, positives, negatives : [T] rows of `vectors`; users' and items' rows do not overlap
     blocks : equal column blocks with a δ each
     trace : "closed", or "hutchinson" with so many `samples` and `generator`
+    loss : of vectors [R, D], differentiable twice, in place of BPR of the triples; without a closed form, so its trace is estimated
     magnitude : see `delta_from`; rows outside the batch are not counted
     shared : one δ for all tables, from summed traces and all gradients
 
@@ -157,15 +160,17 @@ def bpr_deltas(
     sides = [vectors.index_select(0, rows).chunk(blocks, dim=1) for rows in (u_rows, i_rows)]
     leaves = [part.clone().requires_grad_() for side in sides for part in side]
 
-    def loss(*parts: torch.Tensor) -> torch.Tensor:
+    def of_parts(*parts: torch.Tensor) -> torch.Tensor:
         q_users, q_items = torch.cat(parts[:blocks], dim=1), torch.cat(parts[blocks:], dim=1)
+        if loss is not None:
+            return loss(vectors.index_copy(0, torch.cat([u_rows, i_rows]), torch.cat([q_users, q_items])))
         difference = q_items.index_select(0, i) - q_items.index_select(0, j)
         return F.softplus(-(q_users.index_select(0, u) * difference).sum(dim=1)).mean()
 
     with torch.enable_grad():
-        gradients = torch.autograd.grad(loss(*leaves), leaves)
-    if trace == "hutchinson":
-        traces = hutchinson_trace(loss, leaves, samples, generator=generator)
+        gradients = torch.autograd.grad(of_parts(*leaves), leaves)
+    if trace == "hutchinson" or loss is not None:
+        traces = hutchinson_trace(of_parts, leaves, samples, generator=generator)
     else:
         columns = bpr_trace_columns(*(vectors.index_select(0, nodes) for nodes in (users, positives, negatives)), positives == negatives)
         traces = torch.stack([part.sum() for side in columns for part in side.chunk(blocks)])
@@ -177,13 +182,17 @@ def bpr_deltas(
     return deltas[:blocks], deltas[blocks:]
 
 
-def refresh_deltas(readout: SidedQuantizer, batches: Iterable[Triples], *, momentum: float = 0.9, **options) -> None:
+def refresh_deltas(
+    readout: SidedQuantizer, batches: Iterable[Measured], *, losses: Sequence[Loss] | None = None, momentum: float = 0.9, **options
+) -> None:
     """Average δ over batches of (vectors Q, users, positives, negatives), as for `bpr_deltas`, and mix it into the readout's.
 
-    EWGS averages over 3 batches. A table for which no batch gave a finite δ keeps its own. `options` go to
-    `bpr_deltas`.
+    `losses` : one for each batch, where the objective is not BPR. EWGS averages over 3 batches. A table for which no batch
+    gave a finite δ keeps its own. `options` go to `bpr_deltas`.
     """
-    measured = [bpr_deltas(*batch, blocks=readout.blocks, **options) for batch in batches]
+    batches = list(batches)
+    pairs = zip(batches, losses or [None] * len(batches), strict=True)
+    measured = [bpr_deltas(*batch, blocks=readout.blocks, loss=loss, **options) for batch, loss in pairs]
     if not measured:
         raise ConfigError("delta is to be refreshed from no batches; give at least one")
     users, items = ([_mean(values) for values in zip(*side)] for side in zip(*measured))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -14,7 +16,8 @@ from recq_lib.parts.mode import evaluating
 
 if TYPE_CHECKING:
     from recq_lib.parts.model import Recommender
-    from recq_lib.training.trainer import Trainer
+    from recq_lib.training.objectives import Objective
+    from recq_lib.training.trainer import Batch, Trainer
 
 ESTIMATORS = ("gste", "ste")
 _BATCHES = 3  # δ is the mean over so many (EWGS, official code)
@@ -53,14 +56,16 @@ class HessianAware(SidedQuantizer):
             return
         batches = islice(trainer.sampler.epoch(trainer.epoch).batches(trainer.config.batch_size), _BATCHES)
         generator = torch.Generator().manual_seed(trainer.config.seed * 1_000_003 + trainer.epoch)
-        measured = [self._measured(trainer, batch) for batch in batches]
-        refresh_deltas(self, measured, trace=self.trace, samples=self.samples, generator=generator)
+        encoded = [self._encoded(trainer, batch) for batch in batches]
+        measured = [(batch.vectors, *batch.places()) for batch in encoded]
+        losses = None if trainer.config.loss == "bpr" else [partial(_loss, trainer.objective, batch) for batch in encoded]
+        refresh_deltas(self, measured, losses=losses, trace=self.trace, samples=self.samples, generator=generator)
 
     @torch.no_grad()
-    def _measured(self, trainer: Trainer, triples) -> tuple[torch.Tensor, ...]:
+    def _encoded(self, trainer: Trainer, triples) -> Batch:
+        """A batch with its quantized vectors Q."""
         batch = trainer.encode(*triples)
-        places = batch.at(batch.users), batch.at_items(batch.positives), batch.at_items(batch.negatives)
-        return (self.vectors(batch.layers, batch.rows), *places)
+        return dataclasses.replace(batch, vectors=self.vectors(batch.layers, batch.rows))
 
     @torch.no_grad()
     def diagnostics(self, model: Recommender) -> dict[str, float]:
@@ -73,6 +78,11 @@ class HessianAware(SidedQuantizer):
 
     def extra_repr(self) -> str:
         return f"{super().extra_repr()}, {self.estimator}, {self.trace}, refresh={self.refresh}, scale_lr={self.scale_lr}"
+
+
+def _loss(objective: Objective, batch: Batch, vectors: torch.Tensor) -> torch.Tensor:
+    """The training loss of `batch` as a function of its vectors, differentiable twice."""
+    return objective(dataclasses.replace(batch, vectors=vectors), twice=True)
 
 
 def post_training(trained: Recommender, quantizer: SidedQuantizer) -> SidedQuantizer:

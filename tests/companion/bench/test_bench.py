@@ -5,11 +5,14 @@ import pytest
 import torch
 from helpers import dense_normalised, random_interactions
 
-from recq_lib.companion.bench import contenders, parts
+from recq_lib.companion.bench import contenders, parts, recipe
 from recq_lib.companion.bench import run as bench
 from recq_lib.companion.bench.timing import Timing, table, take_turns
 from recq_lib.config import protocol
+from recq_lib.data import load
+from recq_lib.data.splits import with_validation
 from recq_lib.errors import ConfigError
+from recq_lib.evaluation.ranking import evaluate
 from recq_lib.graph.adjacency import Graph
 from recq_lib.runs import registry
 from recq_lib.training.bpr_step import BprStep
@@ -49,6 +52,17 @@ def test_contenders_on_shared_rows_do_the_same_mathematics(data):
         assert (table_ - fused.model.table.weight).norm() / weight.norm() < 1e-5
 
 
+def test_the_softmax_written_out_is_the_same_mathematics(data):
+    config = protocol("fast", dim=8, batch_size=64)
+    trainer = parts._trainer(data, config)
+    weight = trainer.model.table.weight.detach().clone()
+    rival = contenders.PlainSoftmax(weight, contenders.coo_product(trainer.model.graph), data.n_users, config)
+    rival.log_weights = trainer.objective.log_weights.float()
+    for batch in [b for epoch in range(3) for b in trainer.sampler.epoch(epoch).batches(64)][:20]:
+        assert rival.step(*batch) == pytest.approx(parts._our_step(trainer, batch), rel=1e-4)
+    assert (rival.table - trainer.model.table.weight).norm() / weight.norm() < 1e-4
+
+
 def test_scipy_graph_is_the_same_matrix(data):
     np.testing.assert_allclose(contenders.scipy_graph(data).toarray(), dense_normalised(data), atol=1e-7)
     np.testing.assert_allclose(Graph.from_interactions(data).to_scipy().toarray(), contenders.scipy_graph(data).toarray(), atol=1e-7)
@@ -79,13 +93,28 @@ def test_turns_and_ratios():
 
 
 def test_benchmarks_run_and_print():
-    only = ["step", "shared-step", "agreement", "sampling", "graph", "evaluation"]
+    only = ["step", "shared-step", "softmax-step", "agreement", "sampling", "graph", "evaluation"]
     outcome = bench.run_benchmarks("synthetic-tiny", only=only, repeats=1)
     rows = {row["part"]: row for row in outcome["rows"]}
-    assert set(rows) == {"training step", "training step, shared rows", "agreement", "epoch sampling", "graph build", "full ranking"}
+    steps = {"training step", "training step, shared rows", "softmax step"}
+    assert set(rows) == steps | {"agreement", "epoch sampling", "graph build", "full ranking"}
     assert rows.pop("agreement")["relative_distance"] < 1e-5
     assert all(row["median"] > 0 and row["ratio"] > 0 for row in rows.values())
     assert len(bench.as_text(outcome).splitlines()) == 1 + len(outcome["rows"])
+
+
+def test_time_to_quality_of_both_recipes(monkeypatch):
+    monkeypatch.setattr(recipe, "BPR_TIME", 1.0)
+    outcome = bench.run_benchmarks("synthetic-smoke", only=["recipe"], repeats=1)
+    fast, bpr = outcome["rows"]
+    epochs = protocol("fast").epochs
+    assert [point["epoch"] for point in fast["curve"]] == list(range(epochs + 1))
+    assert all(a["seconds"] < b["seconds"] for row in (fast, bpr) for a, b in zip(row["curve"], row["curve"][1:]))
+    data = with_validation(load("synthetic-smoke"))
+    untrained = evaluate(registry.build("lightgcn", data, protocol("fast")), data, ks=(20,), split="val", mask=("train",))
+    assert fast["curve"][0]["recall@20"] == untrained.values["recall@20"]
+    assert bpr["curve"][-1]["seconds"] >= fast["curve"][-1]["seconds"]  # it had the time it was promised
+    assert "time to quality" in bench.as_text(outcome)
 
 
 def test_recorded_outcome_is_read_back(tmp_path):

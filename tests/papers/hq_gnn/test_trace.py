@@ -1,13 +1,18 @@
+import dataclasses
 import math
 
 import numpy as np
 import pytest
 import torch
+from helpers import random_interactions
 from torch.nn import functional as F
 
+from recq_lib.config import TrainConfig
 from recq_lib.errors import ConfigError
 from recq_lib.papers.hq_gnn.readout import SidedQuantizer
 from recq_lib.papers.hq_gnn.trace import bpr_deltas, bpr_trace, delta_from, hutchinson_samples, hutchinson_trace, refresh_deltas
+from recq_lib.runs.registry import build
+from recq_lib.training.trainer import Trainer
 
 N_USERS, N_ITEMS, DIM = 4, 5, 3
 
@@ -241,3 +246,27 @@ def test_bad_input_is_refused():
         hutchinson_trace(lambda a: a.sum(), (vectors,), 0)
     with pytest.raises(ConfigError, match="from no batches"):
         refresh_deltas(SidedQuantizer(2, 2, 1), [])
+
+
+def test_another_loss_is_measured_by_its_own_hessian():
+    """δ of a softmax objective equals Tr(H)/‖g‖₁ from the full Hessian of its formula, in float64."""
+    data = random_interactions(n_users=12, n_items=9, n_pairs=70, test=10, seed=5)
+    config = TrainConfig(
+        dim=3, n_layers=1, batch_size=16, loss="softmax", temperature=0.5, sampling="per_interaction", negatives="in_batch"
+    )
+    trainer = Trainer(build("lightgcn", data, config).double(), data, config)
+    batch = trainer.encode(*next(iter(trainer.sampler.epoch(0).batches(16))))
+    batch = dataclasses.replace(batch, vectors=batch.vectors.detach().round(decimals=1) + 0.05)
+    places = batch.places()
+    got = bpr_deltas(
+        batch.vectors, *places, samples=4000, generator=torch.Generator().manual_seed(0),
+        loss=lambda q: trainer.objective(dataclasses.replace(batch, vectors=q), twice=True),
+    )  # fmt: skip
+    q, expected = batch.vectors.clone().requires_grad_(), []
+    value = trainer.objective(dataclasses.replace(batch, vectors=q), twice=True)
+    gradient = torch.autograd.grad(value, q)[0]
+    hessian = torch.autograd.functional.hessian(lambda v: trainer.objective(dataclasses.replace(batch, vectors=v), twice=True), q.detach())
+    diagonal = hessian.reshape(q.numel(), q.numel()).diagonal().reshape(q.shape)
+    for rows in (torch.unique(places[0]), torch.unique(places[1])):
+        expected.append(max(float(diagonal[rows].sum() / gradient[rows].abs().sum()), 0.0))
+    assert np.ravel(got) == pytest.approx(expected, rel=0.05)
