@@ -157,7 +157,7 @@ PROTOCOLS: dict[str, TrainConfig] = {
     # ours, for short trainings: what the papers' protocols need hundreds of epochs for, in minutes (README, "The fast recipe")
     "fast": TrainConfig(
         lr=5e-3, sampling="per_interaction", negatives="in_batch", epochs=5, eval_every=1, patience=0,
-        loss="softmax", temperature=0.2, lr_decay="linear", start="spectral",
+        loss="softmax", temperature=0.13, lr_decay="linear", start="spectral",
     ),
 }  # fmt: skip
 

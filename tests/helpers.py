@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -90,3 +92,11 @@ def baco_record(method, seed=0, *, dataset="beauty", recall=0.06, config=None, *
     """A record made by hand, of BACO's protocol with these options of the method, or of another `config`."""
     params = resolve(method, protocol("baco", options=options) if config is None else config).params()
     return RunRecord(spec=RunSpec(method, dataset, seed, "paper", params, "f"), metrics={"recall_min@10": recall})
+
+
+def git(folder: Path, *arguments: str) -> str:
+    """What a git command says in `folder`, under a name of the tests' own."""
+    identity = ["-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false"]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    done = subprocess.run(["git", "-C", str(folder), *identity, *arguments], check=True, capture_output=True, text=True, env=environment)
+    return done.stdout.strip()

@@ -17,6 +17,7 @@ from recq_lib import __version__
 from recq_lib.errors import RecqError
 
 INTERRUPTED = 130  # as shells count it
+UNFINISHED = 75  # stopped in time, the same command goes on (EX_TEMPFAIL)
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,10 @@ COMMANDS = {
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command and return its exit status: 0 good, 1 an error of ours in one line on stderr, 2 wrong usage, 130 interrupted."""
+    """Run one command and return its exit status.
+
+    0 good, 1 an error of ours in one line on stderr, 2 wrong usage, 75 stopped by `--seconds` with something left, 130 interrupted.
+    """
     _print_what_the_terminal_can()
     with warnings.catch_warnings():
         warnings.showwarning = _warned

@@ -9,8 +9,8 @@ from typing import Annotated, Any, get_type_hints
 
 import tyro
 
-from recq_lib.cli.flags import Method, Settings
-from recq_lib.cli.main import parsed
+from recq_lib.cli.flags import Method, Settings, deadline_after
+from recq_lib.cli.main import UNFINISHED, parsed
 from recq_lib.config import PROFILES, PROTOCOLS, TrainConfig
 from recq_lib.errors import ConfigError, one_of
 from recq_lib.io.output import show
@@ -41,13 +41,15 @@ class Train:
     method: Method  # lightgcn, l2q-gcn, hq-gnn, …; a wrong name lists them all
     dataset: str  # of the catalogue, or synthetic-smoke, synthetic-tiny, synthetic-<number of interactions>
     config: Annotated[TrainConfig, tyro.conf.arg(name="")]
-    protocol: str | None = None  # lightgcn, ngcf, baco, l2q or l2q-authors; default: baco for beauty, else lightgcn
+    protocol: str | None = None  # lightgcn, ngcf, baco, l2q, l2q-authors or fast; default: baco for beauty, else lightgcn
     layers: int | None = None  # the same as --n-layers
     set: Settings = ()  # an option of the method, or any setting below
     profile: str | None = None  # stored in the record: smoke, quick or paper; default: smoke for synthetic data, else paper
     device: str | None = None  # cpu, cuda, cuda:1; default: cuda where there is one
     force: bool = False  # run again even if a record exists
     no_save: bool = False  # neither read nor write records or checkpoints
+    allow_dirty: bool = False  # record profile paper though no commit holds this code (RECQ_ALLOW_DIRTY=1); the record says so
+    seconds: float | None = None  # stop training at the first epoch that ends later; the same command goes on (exit status 75)
     json: bool = False  # print JSON
     given: tyro.conf.Fixed[frozenset[str]] = frozenset()  # settings whose own flags are in the call; not a flag
 
@@ -58,7 +60,10 @@ class Train:
         flags = {text.partition("=")[0].lstrip("-").replace("-", "_") for text in arguments if text.startswith("--")}
         return dataclasses.replace(parsed(cls, "recq train", arguments, default=default), given=frozenset(flags & {*_KINDS, "layers"}))
 
-    def run(self) -> None:
+    def run(self) -> int | None:
+        deadline = deadline_after(self.seconds)
+        if deadline is not None and self.no_save:
+            raise ConfigError("--seconds leaves a checkpoint to go on from, but --no-save writes none; drop one of them")
         usual = "smoke" if self.dataset.startswith("synthetic") else "paper"
         profile = one_of("profile", self.profile or usual, PROFILES)
         plan = runs.Plan(method(self.method).name, self.dataset, profile, self.resolved())
@@ -67,8 +72,14 @@ class Train:
         if self.no_save:
             record = runs.execute(plan, device=device, resume=False, on_epoch=_tell)
         else:
-            record = runs.run(plan, device=device, force=self.force, on_epoch=_tell, on_found=_tell_found)
+            options = {"deadline": deadline, "allow_dirty": self.allow_dirty or None}  # without the flag the variable decides
+            try:
+                record = runs.run(plan, device=device, force=self.force, on_epoch=_tell, on_found=_tell_found, **options)
+            except runs.RunPaused as pause:
+                print(f"stopped after {self.seconds:g} s: {pause}", file=sys.stderr)
+                return UNFINISHED
         show(_summary(record), _told(record), as_json=self.json)
+        return None
 
     def resolved(self) -> TrainConfig:
         """The configuration with `--layers` and `--set`.

@@ -2,7 +2,8 @@
 
 A figure drawn from real data is never replaced by one drawn from a synthetic stand-in, whatever the profiles; among equals a lower
 profile never replaces a higher one (paper > quick > smoke). The manifest is a JSON object from `<notebook>/<name>` to profile, data
-source, whether the data were synthetic, and provenance; the folder's `README.md` shows it as a table. Several processes may write.
+source, whether the data were synthetic, provenance and, where runs were drawn, their protocol in words (`studies.naming`): a profile says
+how large a run is meant to be, not whose settings it has. The folder's `README.md` shows it as a table. Several processes may write.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ SUFFIXES = ("png", "pdf")
 MANIFEST = "manifest.json"
 INDEX = "README.md"
 _FIELDS: dict[str, type] = {"profile": str, "source": str, "synthetic": bool, "provenance": dict}
+_MORE: dict[str, type] = {"protocol": str}  # only where runs were drawn
 _KEY = re.compile(r"[a-z0-9][a-z0-9_\-]*/[a-z0-9][a-z0-9_\-]*")
 _ADVICE = "restore it, or delete it and run the notebooks again"
 
@@ -39,11 +41,24 @@ def is_synthetic(source: str) -> bool:
     return re.search(r"\bsynthetic\b", source, flags=re.IGNORECASE) is not None
 
 
-def entry_of(profile: str, source: str) -> dict[str, Any]:
+def scope(profile: str, protocol: str = "") -> str:
+    """What stands before the source in a stamp: the profile; for runs of the profile "paper" their protocol in its place.
+
+    >>> scope("paper", "BACO's protocol"), scope("quick", "BACO's protocol"), scope("paper")
+    ("BACO's protocol", "quick, BACO's protocol", 'paper')
+    """
+    rank(profile)
+    if not protocol:
+        return profile
+    return protocol if profile == PROFILES[0] else f"{profile}, {protocol}"
+
+
+def entry_of(profile: str, source: str, protocol: str = "") -> dict[str, Any]:
     """The manifest's entry of a figure drawn now; its provenance covers the library and, on its own, the whole companion."""
     companion = source_hash(companion_folder(), companion_folder().rglob("*.py"))
     provenance = {"lib_sha256": library_hash(), "companion_sha256": companion, **package_versions(("matplotlib",))}
-    return {"profile": profile, "source": source, "synthetic": is_synthetic(source), "provenance": provenance}
+    entry = {"profile": profile, "source": source, "synthetic": is_synthetic(source), "provenance": provenance}
+    return entry | ({"protocol": protocol} if protocol else {})
 
 
 def write_text(path: Path, text: str) -> None:
@@ -82,7 +97,8 @@ def write_manifest(folder: Path, entries: Mapping[str, Mapping[str, Any]]) -> No
     rule = "Renewed by `./run_all.sh --publish`. Synthetic data never replace real ones, nor a smaller profile a larger."
     lines = ["# Figures", "", rule, "", "| figure | profile | data source | synthetic |", "|---|---|---|---|"]
     for key, entry in ordered.items():
-        lines.append(f"| [{key}]({key}.png) | {entry['profile']} | {entry['source']} | {'yes' if entry['synthetic'] else 'no'} |")
+        shown = scope(entry["profile"], entry.get("protocol", ""))
+        lines.append(f"| [{key}]({key}.png) | {shown} | {entry['source']} | {'yes' if entry['synthetic'] else 'no'} |")
     write_text(folder / INDEX, "\n".join(lines) + "\n")
 
 
@@ -92,10 +108,10 @@ def _fault(key: str, entry: object) -> str:
         return "but a key must be <notebook>/<name> in lower-case letters, digits, _ and -"
     if not isinstance(entry, Mapping):
         return f"which is {type(entry).__name__}, but must be an object"
-    if entry.keys() != _FIELDS.keys():
+    if entry.keys() - _MORE.keys() != _FIELDS.keys():
         return f"which has the fields {', '.join(sorted(entry)) or 'none'}, but must have {', '.join(_FIELDS)}"
-    for name, kind in _FIELDS.items():
-        if not isinstance(entry[name], kind):
+    for name, kind in (_FIELDS | _MORE).items():
+        if name in entry and not isinstance(entry[name], kind):
             return f"whose {name} is {entry[name]!r}, but must be of type {kind.__name__}"
     return "" if entry["profile"] in PROFILES else f"whose profile is {entry['profile']!r}, but must be one of {', '.join(PROFILES)}"
 

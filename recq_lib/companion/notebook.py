@@ -165,16 +165,18 @@ class Table:
         return f"{value:.{self.digits}f}"
 
 
-def show_table(frame: Any, caption: str, *, profile: str, source: str, digits: int = 3, index: bool = False) -> None:
-    """Display a pandas data frame under "caption · profile · data source".
+def show_table(
+    frame: Any, caption: str, *, profile: str, source: str, protocol: str = "", digits: int = 3, index: bool = False
+) -> None:
+    """Display a pandas data frame under "caption · profile · data source"; `protocol` as in `plotting.save_figure`.
 
     digits : decimals of floating-point columns; index : show row labels. Missing values are shown as a dash.
     Outside a notebook the table is printed as text. Raises `ConfigError` for an unknown profile or an empty source.
     """
-    figure_store.rank(profile)
+    scope = figure_store.scope(profile, protocol)
     if not source.strip():
         raise ConfigError(f"source of table {caption!r} is empty; say where its data came from, e.g. interactions.source")
-    table = Table(frame, f"{caption} · {profile} · {source}", digits, index)
+    table = Table(frame, f"{caption} · {scope} · {source}", digits, index)
     try:
         from IPython import get_ipython
         from IPython.display import display

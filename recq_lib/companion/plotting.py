@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import re
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,7 @@ _LABELS: tuple[tuple[str, str], ...] = (
 
 WIDTHS = {"single": 5.2, "double": 8.4}  # inches; "double" fills a notebook page
 _STAMP = "recq-stamp"
+_STAMP_LETTERS = 20  # of a stamp in an inch
 _NAME = re.compile(r"[a-z0-9][a-z0-9_\-]*")
 
 
@@ -183,22 +185,24 @@ def _last_point(line: Line2D) -> tuple[float, float] | None:
 
 
 def annotate_profile(fig: Figure, text: str) -> None:
-    """Print `text` in small grey letters below the figure, replacing an earlier stamp.
+    """Print `text` in small grey letters below the figure, in lines no longer than it is wide, replacing an earlier stamp.
 
     It lies outside the axes and is taken in by the tight bounding box, so it never covers a label.
     """
     for old in [item for item in fig.texts if item.get_gid() == _STAMP]:
         old.remove()
-    fig.text(0.995, -0.012, text, ha="right", va="top", fontsize=6.5, color=PALETTE["grey"], gid=_STAMP)
+    lines = textwrap.fill(text, max(20, int(_STAMP_LETTERS * fig.get_figwidth())), break_long_words=False)
+    fig.text(0.995, -0.012, lines, ha="right", va="top", fontsize=6.5, color=PALETTE["grey"], gid=_STAMP)
 
 
-def save_figure(fig: Figure, name: str, *, notebook: str, profile: str, source: str) -> None:
+def save_figure(fig: Figure, name: str, *, notebook: str, profile: str, source: str, protocol: str = "") -> None:
     """Stamp the figure with "profile · data source" and save `<notebook>/<name>.{png,pdf}` where notebooks draw.
 
     fig : the figure; the stamp stays on it, so the notebook shows it too
     name, notebook : lower-case file names without suffix, e.g. "accuracy_by_method", "02_lightgcn"
     profile : "smoke", "quick" or "paper": the profile of the records drawn, which may exceed that of the run
     source : where the data came from, e.g. "beauty (RECQ_DATA_DIR)"
+    protocol : that of the runs drawn, as `studies.naming.told` says it; it stands in the stamp as `figure_store.scope` puts it
 
     The files are byte-stable for one matplotlib version and go to `paths.drawing_dir()`; one already there from better data or a
     higher profile is left alone.
@@ -210,8 +214,8 @@ def save_figure(fig: Figure, name: str, *, notebook: str, profile: str, source: 
             raise ConfigError(f"{what} is {value!r}, but must be lower-case letters, digits, _ and - (a file name without suffix)")
     if not source.strip():
         raise ConfigError(f"source of figure {name!r} is empty; say where its data came from, e.g. interactions.source")
-    annotate_profile(fig, f"{profile} · {source}")
-    figure_store.save(paths.drawing_dir(), f"{notebook}/{name}", render(fig), figure_store.entry_of(profile, source))
+    annotate_profile(fig, f"{figure_store.scope(profile, protocol)} · {source}")
+    figure_store.save(paths.drawing_dir(), f"{notebook}/{name}", render(fig), figure_store.entry_of(profile, source, protocol))
 
 
 def render(fig: Figure) -> dict[str, bytes]:

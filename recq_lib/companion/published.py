@@ -167,7 +167,12 @@ def frame(*, include_unverified: bool = False, **conditions: object) -> pd.DataF
 def claims(paper: str) -> list[str]:
     """What a paper's abstract or supplement says in words, each with where it is said."""
     one_of("paper", paper, tuple(PAPERS))
-    return [f"{row['claim']} ({row['provenance']})" for row in _rows("claims") if row["paper"] == paper]
+    return [f"{row['claim']} ({row['provenance']})" for row in claim_rows() if row["paper"] == paper]
+
+
+def claim_rows() -> list[dict[str, str]]:
+    """All claims: id, paper, claim (in our words, with the paper's number), provenance (where it is said), measure (what would show it)."""
+    return _rows("claims")
 
 
 def reason_empty(

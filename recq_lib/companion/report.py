@@ -5,7 +5,9 @@ from __future__ import annotations
 import pandas as pd
 
 from recq_lib.companion import published
-from recq_lib.config import OPTION, PROTOCOLS, TrainConfig
+from recq_lib.companion.studies import naming
+from recq_lib.config import OPTION, TrainConfig
+from recq_lib.data import CATALOGUE
 from recq_lib.runs import registry
 from recq_lib.runs import store as results
 from recq_lib.runs.records import RunRecord
@@ -29,28 +31,28 @@ def name_in(paper: str, method: str) -> str:
 
 def protocol_of(record: RunRecord) -> tuple[str, dict[str, object]]:
     """(name of the nearest protocol, parameters in which the record differs from it). A method's own options count if changed."""
+    found = naming.protocol_of(record)
     method = registry.METHODS.get(record.spec.method)
     usual = {} if method is None else TrainConfig(options=dict(method.options)).params()
-    params = {name: list(value) if isinstance(value, tuple) else value for name, value in record.spec.params.items()}
-    params = {
+    options = {name: list(value) if isinstance(value, tuple) else value for name, value in record.spec.params.items()}
+    changed = {
         name: value
-        for name, value in params.items()
-        if not (name.startswith(OPTION) and (usual.get(name) == value or (record.spec.method, name) in PER_DATASET))
+        for name, value in options.items()
+        if name.startswith(OPTION) and usual.get(name) != value and (record.spec.method, name) not in PER_DATASET
     }
-    distances = {}
-    for name, config in PROTOCOLS.items():
-        theirs = config.params()
-        distances[name] = {key: value for key, value in params.items() if theirs.get(key) != value}
-    return min(distances.items(), key=lambda entry: len(entry[1]))
+    return found.name, dict(found.changes) | changed
 
 
 def quoted(record: RunRecord) -> dict[str, float | None]:
-    """Metric → published number in %, for the metrics its protocol is quoted by; None where none is known or the setting differs."""
+    """Metric → published number in %, for the metrics its protocol is quoted by; None where none is known, or setting or data differ."""
     name, changes = protocol_of(record)
+    if name not in _QUOTED:  # no paper prints numbers of it that we know
+        return {}
     paper, metrics = _QUOTED[name]
     method = name_in(paper, record.spec.method)
     cell = {"paper": paper, "dataset": record.spec.dataset, "method": method}
-    return {m: None if changes else published.value(metric=m, **cell) for m in metrics if m in record.metrics}
+    ours = record.spec.dataset in CATALOGUE and CATALOGUE[record.spec.dataset].cleaned  # another dataset than the paper's of that name
+    return {m: None if changes or ours else published.value(metric=m, **cell) for m in metrics if m in record.metrics}
 
 
 def groups(records: list[RunRecord]) -> list[list[RunRecord]]:
@@ -65,7 +67,8 @@ def against_published(records: list[RunRecord] | None = None) -> pd.DataFrame:
     """One row per setting and metric: published, ours, half-width of the 95 % interval over seeds, difference (all in %), and a note.
 
     Only paper-profile runs are compared, and a number is quoted only beside runs that follow its protocol in every parameter; `differs`
-    names the parameters of the others. `published` is nan where no number is known or none may be quoted.
+    names the parameters of the others. `protocol` is the nearest in words (`studies.naming`). `published` is nan where no number is known
+    or none may be quoted.
     """
     chosen = results.find(profile="paper", arrays=False) if records is None else [r for r in records if r.spec.profile == "paper"]
     rows = [row for group in groups(chosen) if group[0].history for row in _rows(group)]
@@ -74,13 +77,13 @@ def against_published(records: list[RunRecord] | None = None) -> pd.DataFrame:
 
 
 def _rows(group: list[RunRecord]) -> list[dict[str, object]]:
-    name, changes = protocol_of(group[0])
+    _, changes = protocol_of(group[0])
     spec, rows = group[0].spec, []
     for metric, number in quoted(group[0]).items():
         ours = results.summarise(group, metric)
         rows.append(
             {
-                "dataset": spec.dataset, "method": spec.method, "protocol": name,
+                "dataset": spec.dataset, "method": spec.method, "protocol": naming.protocol_of(group[0]).title,
                 "differs": ", ".join(f"{key}={value}" for key, value in changes.items()), "metric": metric,
                 "published": number, "ours": 100 * ours.mean, "half_width": 100 * ours.half_width, "seeds": ours.n,
                 "difference": None if number is None else 100 * ours.mean - number,

@@ -4,7 +4,8 @@ Own ids are mapped in `ids.py`, tables checked in `own_table.py`, files read in 
 Imports errors and io alone.
 """
 
-from recq_lib.data.catalogue import CATALOGUE, DatasetCard, RemoteFile
+from recq_lib.data.cards import DatasetCard, RemoteFile
+from recq_lib.data.catalogue import CATALOGUE
 from recq_lib.data.interactions import Interactions
 from recq_lib.data.loading import available, fetch, load, load_csv, verify
 

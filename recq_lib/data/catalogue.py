@@ -1,19 +1,11 @@
-"""One card per public dataset: sizes, terms, citation, where its files lie and how each file is recognised.
-
-Every hash here was recorded by the project when the data were first converted; what is not known is None and the remaining
-checks decide. `content_sha256` is the hash of the sorted pairs of one split (`Interactions.content_hash`), so it holds for any
-container: text, tensor or npz.
-"""
+"""The public datasets, one card each (`cards.py`): sizes, terms, citation, where the files lie and how each is recognised."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
 from types import MappingProxyType
 
-from recq_lib.errors import DataError
+from recq_lib.data.cards import DatasetCard, RemoteFile
 
 _RAW = "https://raw.githubusercontent.com/"
 _LIGHTGCN_MIRRORS = (  # the same blobs, under the commit each repository had when they were compared
@@ -25,102 +17,7 @@ _MOVIELENS_TERMS = (
     "research use, acknowledge in publications, no implied endorsement, no commercial use without permission; "
     "the user may not redistribute the data without separate permission (GroupLens README)"
 )
-OTHER_COPY = "use the version described in its card, or fetch it again"
 _NO_LICENCE = "no licence text was found in the source repository; treat as not redistributable"
-
-
-@dataclass(frozen=True)
-class RemoteFile:
-    """A file on a server, or a member of an archive (then `urls` is empty and `filename` is its path in the archive).
-
-    Attributes
-    ----------
-    filename : name in the download folder
-    urls : mirrors in the order they are tried
-    split : "train", "val" or "test" for a file that holds pairs, "" for an archive
-    size : bytes; sha256, md5 : hex digests; git_blob : id printed by `git hash-object FILE`; None where unknown
-    members : for a zip archive, the files to take out of it
-    """
-
-    filename: str
-    urls: tuple[str, ...] = ()
-    split: str = ""
-    size: int | None = None
-    sha256: str | None = None
-    git_blob: str | None = None
-    md5: str | None = None
-    members: tuple[RemoteFile, ...] = ()
-
-
-@dataclass(frozen=True, eq=False)
-class DatasetCard:
-    """What is known about one dataset; counts are interactions per split, checked against every copy that is loaded."""
-
-    name: str
-    title: str
-    n_users: int
-    n_items: int
-    n_train: int
-    n_val: int
-    n_test: int
-    licence: str
-    citation: str
-    homepage: str
-    reader: str  # "lightgcn", "movielens", "weighted" or "tensor": see readers.py
-    files: tuple[RemoteFile, ...]
-    npz_names: tuple[str, ...]  # file names accepted in RECQ_DATA_DIR
-    content_sha256: Mapping[str, str] = field(default_factory=dict)  # split -> hash; a missing split is unknown
-    notes: str = ""
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "content_sha256", MappingProxyType(dict(self.content_sha256)))
-
-    @property
-    def n_interactions(self) -> int:
-        return self.n_train + self.n_val + self.n_test
-
-    @property
-    def counts(self) -> dict[str, int]:
-        return {"train": self.n_train, "val": self.n_val, "test": self.n_test}
-
-
-def check_sizes(card: DatasetCard, found: Mapping[str, int], where: str) -> None:
-    """Raise `DataError` naming `where` and the first of `found` ("n_users", "n_items", or pairs of a split) that is not the card's."""
-    for what, expected in {"n_users": card.n_users, "n_items": card.n_items, **card.counts}.items():
-        if found.get(what, expected) != expected:
-            shown = f"number of {what} pairs" if what in card.counts else what
-            raise DataError(f"{where}: {shown} is {found[what]}, but {card.name} has {expected}; {OTHER_COPY}")
-
-
-def verify_file(path: Path, file: RemoteFile) -> list[str]:
-    """Check size, SHA-256, git blob id and MD5, whichever are known; return the names of the checks that were made.
-
-    Raises `DataError` naming the file, the check, the value found and the value expected.
-    """
-    try:
-        found = _digests(path)
-    except OSError as error:
-        raise DataError(f"{path} cannot be read ({error.strerror or error}); put the file there or fetch it again") from error
-    made = []
-    for check, value in found.items():
-        expected = getattr(file, check)
-        if expected is None:
-            continue
-        if value != expected:
-            raise DataError(f"{path}: {check} is {value}, but must be {expected}; the file is damaged or another version, fetch it again")
-        made.append(check)
-    return made
-
-
-def _digests(path: Path) -> dict[str, str | int]:
-    size = Path(path).stat().st_size
-    sha256, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
-    blob = hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)
-    with open(path, "rb") as stream:
-        while chunk := stream.read(1 << 20):
-            for digest in (sha256, md5, blob):
-                digest.update(chunk)
-    return {"size": size, "sha256": sha256.hexdigest(), "git_blob": blob.hexdigest(), "md5": md5.hexdigest()}
 
 
 def _lightgcn_file(folder: str, split: str, mirrors: tuple[int, ...], size: int, git_blob: str, sha256: str, md5: str) -> RemoteFile:
@@ -280,6 +177,28 @@ _YELP2018 = DatasetCard(
     notes="the train pairs behind content_sha256 were recovered from another copy of the same split; item order is not kept",
 )
 
+_PINTEREST = DatasetCard(
+    name="pinterest",
+    title="Pinterest, GDE's split, cleaned",
+    n_users=37501, n_items=9836, n_train=790006, n_val=0, n_test=210148,
+    licence=_NO_LICENCE,
+    citation="Geng et al., ICCV 2015; prepared by GDE (SIGIR 2022)",
+    homepage="https://github.com/kangkang-yun/HMGCN",
+    reader="lightgcn-repeats",
+    files=_split_files(
+        "kangkang-yun/HMGCN/bfbaf6f460103d610da1d434b9d6b1070060ab88/data/pinterest/", "txt",
+        train="54f9b8f8a65154ffd79f14217e73136de77618f6", test="d926b57c66565f280ba572b8ea0f0270d25d744b",
+    ),
+    npz_names=("pinterest.npz",),
+    content_sha256={
+        "train": "65f7e8078edf53fb64c42f3e7f4dfca826a2d29bea60fc35354a8844586e9aab",
+        "test": "26f621fe8ced77044306af65e817d61a85246fc5a7a48f2db14214375ea66663",
+    },
+    cleaned=True,
+    notes="cleaned, so not comparable with published numbers: of the raw 805,742 train and 219,967 test pairs, repeats were dropped and "
+    "8,743 pairs of train taken out of test; 40 test items never occur in train; not the set of 55,187 users and 9,916 items of NCF",
+)
+
 _AMAZON_BOOK = DatasetCard(
     name="amazon-book",
     title="Amazon Books, NGCF/LightGCN split",
@@ -303,5 +222,5 @@ _AMAZON_BOOK = DatasetCard(
 )
 
 CATALOGUE: Mapping[str, DatasetCard] = MappingProxyType(
-    {card.name: card for card in (_ML100K, _LASTFM, _ML1M, _BEAUTY, _GOWALLA, _YELP2018, _AMAZON_BOOK)}
+    {card.name: card for card in (_ML100K, _LASTFM, _ML1M, _BEAUTY, _GOWALLA, _YELP2018, _PINTEREST, _AMAZON_BOOK)}
 )

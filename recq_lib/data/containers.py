@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from recq_lib.data.catalogue import DatasetCard, check_sizes
+from recq_lib.data.cards import DatasetCard, check_sizes
 from recq_lib.data.interactions import SPLITS, Interactions
 from recq_lib.data.readers import ReadPairs
 from recq_lib.errors import ConfigError, DataError

@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 from urllib.parse import urlsplit
 
-from recq_lib.data.catalogue import RemoteFile, verify_file
+from recq_lib.data.cards import RemoteFile, verify_file
 from recq_lib.errors import DataError, DownloadError
 from recq_lib.io.progress import interactive
 from recq_lib.io.switches import switch

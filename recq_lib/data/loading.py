@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection
+from functools import partial
 from pathlib import Path
 
 from recq_lib.config import PROFILES
 from recq_lib.data import readers
-from recq_lib.data.catalogue import CATALOGUE, OTHER_COPY, DatasetCard, check_sizes, verify_file
+from recq_lib.data.cards import OTHER_COPY, DatasetCard, check_sizes, verify_file
+from recq_lib.data.catalogue import CATALOGUE
 from recq_lib.data.containers import read_npz, read_tensor, write_npz
 from recq_lib.data.download import extract_members, fetch_file, is_offline
 from recq_lib.data.holdouts import EIGHTY_TEN_TEN, Fractions, split_kind
@@ -29,6 +31,7 @@ SYNTHETIC = ("synthetic", "synthetic-smoke", "synthetic-tiny")
 QUICK_STAND_IN = 50_000  # interactions of the synthetic stand-in of the quick profile: half an ml100k
 _READERS = {
     "lightgcn": readers.read_lightgcn,
+    "lightgcn-repeats": partial(readers.read_lightgcn, repeats="drop"),
     "movielens": readers.read_movielens,
     "weighted": readers.read_weighted,
     "tensor": read_tensor,
@@ -56,8 +59,8 @@ def load(name: str, *, profile: str = "paper", seed: int = 0, offline: bool | No
     >>> load("gowala")
     Traceback (most recent call last):
     ...
-    recq_lib.errors.ConfigError: dataset is 'gowala', but must be one of ml100k, lastfm, ml1m, beauty, gowalla, yelp2018, amazon-book, \
-synthetic, synthetic-smoke, synthetic-tiny; did you mean 'gowalla'?
+    recq_lib.errors.ConfigError: dataset is 'gowala', but must be one of ml100k, lastfm, ml1m, beauty, gowalla, yelp2018, pinterest, \
+amazon-book, synthetic, synthetic-smoke, synthetic-tiny; did you mean 'gowalla'?
     """
     one_of("profile", profile, PROFILES)
     if name in SYNTHETIC or re.fullmatch(r"synthetic-\d+", str(name)):
@@ -236,6 +239,8 @@ def _download_and_convert(card: DatasetCard, offline: bool) -> Interactions:
         path = fetch_file(card.name, file, folder, offline=offline)
         files.update(extract_members(card.name, path, file, folder) if file.members else {file.split: path})
     parts = {split: _READERS[card.reader](path) for split, path in files.items()}
+    if card.cleaned:
+        parts = readers.without_earlier(parts)
     data = readers.to_interactions(
         parts, name=card.name, n_users=card.n_users, n_items=card.n_items, source="download", notes=card.notes
     )

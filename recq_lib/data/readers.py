@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from recq_lib.data.interactions import Interactions
-from recq_lib.errors import DataError
+from recq_lib.data.interactions import SPLITS, Interactions
+from recq_lib.errors import DataError, one_of
 
 MAX_ID = 2**31 - 2  # ids are int32 in every kernel
 _BOM = b"\xef\xbb\xbf"
@@ -64,20 +64,39 @@ def to_interactions(
     )
 
 
+def without_earlier(parts: dict[str, ReadPairs]) -> dict[str, ReadPairs]:
+    """The files of one dataset, each pair in the first of train, val and test alone that has it; sizes stay.
+
+    For public files whose test holds pairs of train: such a pair is masked when items are ranked, so it could never be found.
+    """
+    kept: dict[str, ReadPairs] = {}
+    width = max(part.n_items for part in parts.values())
+    known = np.empty(0, np.int64)
+    for split in (split for split in SPLITS if split in parts):
+        part = parts[split]
+        keys = part.users * width + part.items
+        new = ~np.isin(keys, known)
+        kept[split] = ReadPairs(part.users[new], part.items[new], part.n_users, part.n_items)
+        known = np.concatenate([known, keys[new]])
+    return kept
+
+
 # ---- formats --------------------------------------------------------------------------------------------------------------
 
 
-def read_lightgcn(path: Path | str) -> ReadPairs:
+def read_lightgcn(path: Path | str, *, repeats: str = "error") -> ReadPairs:
     """Lines `user item item …`, ids 0-based, separated by blanks (LightGCN, NGCF, BGCH); a user alone has no items.
 
-    Blank lines and CRLF are accepted. Raises `DataError` for a malformed, negative or repeated entry, and for a file without pairs.
+    Blank lines and CRLF are accepted. Raises `DataError` for a malformed or negative entry, and for a file without pairs; for a repeated
+    pair as well unless `repeats` is "drop", which keeps the first.
     """
+    one_of("repeats", repeats, ("error", "drop"))
     rows = _Rows(path)
     for number, tokens in _token_lines(path):
         user = _whole(tokens[0], path, number, "user")
         items = [_whole(token, path, number, "item") for token in tokens[1:]]
         rows.add(number, user, items)
-    return rows.finish()
+    return rows.finish(repeats)
 
 
 def read_movielens(path: Path | str, *, min_rating: float | None = None) -> ReadPairs:
@@ -132,11 +151,16 @@ class _Rows:
         self.items.extend(items)
         self.lines.extend([number] * len(items))
 
-    def finish(self) -> ReadPairs:
+    def finish(self, repeats: str = "error") -> ReadPairs:
         if not self.users:
             raise DataError(f"{self.path}: holds no interactions; at least one line with a user and an item is needed")
         users, items, lines = (np.frombuffer(part, dtype=np.int64).copy() for part in (self.users, self.items, self.lines))
-        _check_repeats(self.path, users, items, lines)
+        if repeats == "drop":
+            _, first = np.unique(users * (self.max_item + 1) + items, return_index=True)
+            first.sort()  # file order
+            users, items = users[first], items[first]
+        else:
+            _check_repeats(self.path, users, items, lines)
         return ReadPairs(users, items, self.max_user + 1, self.max_item + 1)
 
 

@@ -14,9 +14,14 @@ def source_hash(root: Path, files: Iterable[Path]) -> str:
 
     Line ends count as LF, so a checkout on another system has the same hash.
     """
+    return content_hash((path.relative_to(root).as_posix(), path.read_bytes()) for path in files)
+
+
+def content_hash(files: Iterable[tuple[str, bytes]]) -> str:
+    """`source_hash` of files that lie anywhere, given as (relative path, content)."""
     digest = hashlib.sha256()
-    for name, path in sorted((path.relative_to(root).as_posix(), path) for path in files):
-        content = path.read_bytes().replace(b"\r\n", b"\n")
+    for name, raw in sorted(files):
+        content = raw.replace(b"\r\n", b"\n")
         digest.update(f"{name}\0{len(content)}\0".encode() + content)
     return digest.hexdigest()
 

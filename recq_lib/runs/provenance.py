@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from recq_lib.io import paths
-from recq_lib.io.versions import package_versions, source_hash
+from recq_lib.io.versions import content_hash, package_versions, source_hash
 
 PACKAGES = ("torch", "numpy", "numba", "scipy", "torch_geometric")
 COMPANION = "companion"  # the one folder below recq_lib that is not the library
@@ -23,7 +23,7 @@ def collect(device: str, threads: int | None = None) -> dict[str, object]:
     """Provenance of a run as plain JSON values.
 
     `device` is a torch device string ("cpu", "cuda", "cuda:1"); `threads` defaults to what torch uses. Keys: `commit` (hash or
-    "uncommitted"), `dirty` (library files differ from the commit; None where git cannot say), `library` (see `library_hash`),
+    "uncommitted"), `dirty` (the commit does not hold this library; None where git cannot say), `library` (see `library_hash`),
     `versions`, `device`, `device_name`, `threads`, `cpus`, `platform`, `time` (UTC, ISO 8601).
     """
     import torch
@@ -49,7 +49,12 @@ def library_hash(root: Path | None = None) -> str:
     The companion is a book about the library, so a new title in a figure changes no number and no hash. See `source_hash`.
     """
     root = Path(root) if root is not None else package_folder()
-    return source_hash(root, (path for path in root.rglob("*.py") if path.relative_to(root).parts[0] != COMPANION))
+    return source_hash(root, (path for path in root.rglob("*.py") if _in_library(path.relative_to(root).as_posix())))
+
+
+def _in_library(name: str) -> bool:
+    """Whether the file `name`, relative to `recq_lib`, is hashed as part of the library."""
+    return name.endswith(".py") and name.partition("/")[0] != COMPANION
 
 
 def package_folder() -> Path:
@@ -94,23 +99,50 @@ def _device_name(device: str) -> str:
 
 
 def _git_state(root: Path | None) -> tuple[str, bool | None]:
-    """(commit or "uncommitted", library differs from it). Only a repository whose top folder is `root` counts: not one around it."""
+    """(commit or "uncommitted", it does not hold the library). Only a repository whose top folder is `root` counts: not one around it.
+
+    The status leaves out what git is told to ignore, so the hashes are compared as well.
+    """
     top = None if root is None else _git(root, "rev-parse", "--show-toplevel")
     if top is None or Path(top).resolve() != root.resolve():
         return "uncommitted", None
     # neither records added by the run itself nor the companion make the code dirty
     status = _git(root, "status", "--porcelain", "--", "recq_lib", f":(exclude)recq_lib/{COMPANION}")
     commit = _git(root, "rev-parse", "--verify", "--quiet", "HEAD")
-    return commit or "uncommitted", None if status is None else bool(status)
+    if status is None:
+        return commit or "uncommitted", None
+    return commit or "uncommitted", bool(status) or _committed_hash(root) != library_hash(root / "recq_lib")
+
+
+def _committed_hash(root: Path) -> str | None:
+    """`library_hash` of the commit that is checked out in `root`; None where there is none."""
+    listed = _git(root, "ls-tree", "-r", "-z", "--full-tree", "HEAD", "recq_lib/")
+    blobs = [entry.split("\t", 1) for entry in (listed or "").split("\0") if entry]  # "mode type hash", path
+    wanted = [(about.split()[2], name) for about, path in blobs if _in_library(name := path.partition("/")[2])]
+    content = _git_bytes(root, "cat-file", "--batch", given="".join(f"{blob}\n" for blob, _ in wanted).encode())
+    if listed is None or content is None:
+        return None
+    files, at = [], 0
+    for _, name in wanted:  # each blob comes as "hash type size", a line end, its bytes, a line end
+        start = content.index(b"\n", at) + 1
+        size = int(content[at:start].split()[2])
+        files.append((name, content[start : start + size]))
+        at = start + size + 1
+    return content_hash(files)
 
 
 def _git(root: Path, *arguments: str) -> str | None:
     """Output of a git command in `root`, or None when git is missing, slow or says no."""
+    output = _git_bytes(root, *arguments)
+    return None if output is None else output.decode("utf-8", "surrogateescape").strip()
+
+
+def _git_bytes(root: Path, *arguments: str, given: bytes = b"") -> bytes | None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     environment["GIT_OPTIONAL_LOCKS"] = "0"  # several runs may ask at once
     try:
         command = ["git", "-C", str(root), *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=10, env=environment, check=False)
+        done = subprocess.run(command, capture_output=True, input=given, timeout=10, env=environment, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return done.stdout.strip() if done.returncode == 0 else None
+    return done.stdout if done.returncode == 0 else None

@@ -8,16 +8,19 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+import torch
+
 from recq_lib.config import OPTION, TrainConfig
 from recq_lib.data.interactions import Interactions
 from recq_lib.data.loading import load
 from recq_lib.data.splits import with_validation
 from recq_lib.errors import ConfigError, RecordError
 from recq_lib.evaluation.ranking import Evaluation
+from recq_lib.evaluation.scorers import BlockScorer
 from recq_lib.io import paths
 from recq_lib.parts.method import Method
 from recq_lib.parts.model import Recommender
-from recq_lib.runs import provenance, registry
+from recq_lib.runs import provenance, rebuildable, registry
 from recq_lib.runs import store as results
 from recq_lib.runs.keys import key_params
 from recq_lib.runs.store import RunRecord, RunSpec
@@ -88,14 +91,33 @@ def execute(
     resume: bool = True,
     on_epoch: Callable[[Trainer], None] | None = None,
     data: Interactions | None = None,
-    stop_after: float | None = None,
+    deadline: float | None = None,
     keep_model: bool = False,
+    allow_dirty: bool | None = None,
 ) -> RunRecord:
     """Run `plan` and return its record (not saved). A killed run continues from its checkpoint when `resume` is set.
 
-    `stop_after` (seconds) ends this process's share early by raising `RunPaused`; the checkpoint stays. `keep_model` also writes the
-    best parameters to `model_of(spec)`, for runs that start from them.
+    A run that is still training at `deadline` (as `time.time` counts) ends at the next epoch by raising `RunPaused`; its checkpoint
+    stays. `keep_model` also writes the best parameters to `model_of(spec)`, for runs that start from them. Without `resume` nothing is
+    read or written, nor of a teacher.
+
+    With `resume`, raises `RecordError` before training where a record of the profile "paper" would come from code that no commit holds;
+    `allow_dirty` as in `rebuildable.checked`.
     """
+    record, _ = _executed(plan, device, resume, on_epoch, data, deadline, keep_model, allow_dirty)
+    return record
+
+
+def _executed(
+    plan: Plan,
+    device: str | None,
+    resume: bool,
+    on_epoch: Callable[[Trainer], None] | None,
+    data: Interactions | None,
+    deadline: float | None,
+    keep_model: bool,
+    allow_dirty: bool | None,
+) -> tuple[RunRecord, Recommender | BlockScorer]:
     device = device or default_device()
     data = prepare(plan) if data is None else data
     spec = spec_of(plan, data)
@@ -103,17 +125,25 @@ def execute(
         raise ConfigError(f"{data.name} has no test split, so a run could not be evaluated; split it first (data.splits)")
     # at the start: the code on disk may change while a long run goes on
     origin = provenance.collect("cpu" if plan.entry.kind == "closed_form" else device)
-    teacher = teacher_for(plan, data, device=device, resume=resume, stop_after=stop_after)
+    checkpoint = checkpoint_of(spec) if resume else None
+    if resume:
+        rebuildable.checked(plan.profile, origin, allow_dirty)
+    taught = plan.teacher is None or model_of(spec_of(plan.teacher, data)).exists()
+    teacher = teacher_for(plan, data, device=device, resume=resume, deadline=deadline, allow_dirty=allow_dirty)
+    if resume and not taught and past(deadline):  # what the teacher took is kept, so another call goes on from here
+        raise RunPaused("paused after training its teacher; run the same command again to continue")
+    if resume:
+        origin = rebuildable.checked(plan.profile, _with_others(plan, data, spec, origin), allow_dirty)
     started = time.perf_counter()
     model = plan.entry.build(data, plan.settings, teacher)
     built = time.perf_counter() - started
     outcome: FitResult | None = None
-    checkpoint = checkpoint_of(spec) if resume else None
     if plan.entry.kind == "trained":
-        limited = _with_limit(on_epoch, stop_after, checkpoint)
+        limited = _with_limit(on_epoch, deadline, checkpoint)
         outcome = fit(model, data, plan.settings, device=device, checkpoint=checkpoint, on_epoch=limited)
         if keep_model:
-            checkpoints.save(model_of(spec), {k: v.detach().cpu() for k, v in model.state_dict().items()}, {"key": spec.key})
+            codes = origin.get("code", [rebuildable.code_of(origin)])
+            checkpoints.save(model_of(spec), _state(model), {"key": spec.key, "code": codes})
     started = time.perf_counter()
     evaluation = final_evaluation(model, data, plan.config)
     timings = {
@@ -121,7 +151,21 @@ def execute(
         "evaluation_seconds": time.perf_counter() - started,
         "process_peak_memory_mb": provenance.peak_memory_mb(),
     }
-    return _record(spec, data, model, evaluation, outcome, timings, origin)
+    return _record(spec, data, model, evaluation, outcome, timings, origin), model
+
+
+def _with_others(plan: Plan, data: Interactions, spec: RunSpec, origin: dict) -> dict:
+    """`origin` with the code behind the checkpoint that the run continues from, and behind its teacher."""
+    teacher = None if plan.teacher is None else model_of(spec_of(plan.teacher, data))
+    of_teacher = [] if teacher is None else checkpoints.load(teacher).meta.get("code", [])
+    if plan.entry.kind != "trained":
+        return rebuildable.with_others(origin, [], of_teacher)
+    codes = rebuildable.behind_checkpoint(checkpoint_of(spec), rebuildable.code_of(origin))
+    return rebuildable.with_others(origin, codes, of_teacher)
+
+
+def _state(model: Recommender) -> dict[str, torch.Tensor]:
+    return {name: tensor.detach().cpu() for name, tensor in model.state_dict().items()}
 
 
 def checkpoint_of(spec: RunSpec) -> Path:
@@ -134,17 +178,38 @@ def model_of(spec: RunSpec) -> Path:
     return paths.checkpoints_dir() / "models" / f"{spec.key}.pt"
 
 
-def trained(plan: Plan, data: Interactions | None = None, **options) -> Recommender:
-    """The trained model of `plan`: from its kept parameters, else trained now, recorded if it was not, and kept."""
+def _forget_checkpoint(spec: RunSpec) -> None:
+    for path in (checkpoint_of(spec), rebuildable.note_of(checkpoint_of(spec))):
+        path.unlink(missing_ok=True)
+
+
+def trained(
+    plan: Plan,
+    data: Interactions | None = None,
+    *,
+    device: str | None = None,
+    resume: bool = True,
+    deadline: float | None = None,
+    allow_dirty: bool | None = None,
+) -> Recommender:
+    """The trained model of `plan`: from its kept parameters, else trained now, recorded if it was not, and kept.
+
+    Without `resume` it is trained now, and neither recorded nor kept. The other options are those of `execute`.
+    """
     data = prepare(plan) if data is None else data
     spec = spec_of(plan, data)
-    if not model_of(spec).exists():
-        record = execute(plan, data=data, keep_model=True, **options)
-        if not results.exists(spec):
-            results.save(record)
-        checkpoint_of(spec).unlink(missing_ok=True)
+    options = {"device": device, "resume": resume, "deadline": deadline, "allow_dirty": allow_dirty}
+    if not resume:
+        state = _state(_executed(plan, on_epoch=None, data=data, keep_model=False, **options)[1])
+    else:
+        if not model_of(spec).exists():
+            record = execute(plan, data=data, keep_model=True, **options)
+            if not results.exists(spec):
+                results.save(record)
+            _forget_checkpoint(spec)
+        state = checkpoints.load(model_of(spec)).tensors
     model = plan.entry.build(data, plan.settings, teacher_for(plan, data, **options))
-    model.load_state_dict(checkpoints.load(model_of(spec)).tensors)
+    model.load_state_dict(state)
     return model
 
 
@@ -156,7 +221,10 @@ def teacher_for(plan: Plan, data: Interactions, **options) -> Recommender | None
 def run(
     plan: Plan, *, device: str | None = None, force: bool = False, on_found: Callable[[RunRecord], None] | None = None, **options
 ) -> RunRecord:
-    """The saved record of `plan`: looked up if it exists (unless `force`), then told to `on_found`; else executed and saved."""
+    """The saved record of `plan`: looked up if it exists (unless `force`), then told to `on_found`; else executed and saved.
+
+    `options` and errors are those of `execute`.
+    """
     data = prepare(plan)
     spec = spec_of(plan, data)
     if results.exists(spec) and not force:
@@ -165,26 +233,30 @@ def run(
             on_found(record)
         return record
     if force:
-        checkpoint_of(spec).unlink(missing_ok=True)
+        _forget_checkpoint(spec)
     record = execute(plan, device=device, data=data, **options)
     results.save(record)
-    checkpoint_of(spec).unlink(missing_ok=True)  # only now: until the record is on disk the checkpoint is all there is
+    _forget_checkpoint(spec)  # only now: until the record is on disk the checkpoint is all there is
     return record
 
 
 class RunPaused(RecordError):
-    """A run reached its time limit; run the same command again to continue."""
+    """A run reached its deadline; run the same command again to continue."""
 
 
-def _with_limit(on_epoch, stop_after: float | None, checkpoint):
-    if stop_after is None:
+def past(deadline: float | None) -> bool:
+    """Whether `deadline`, as `time.time` counts in every process of a machine, is over; None never is."""
+    return deadline is not None and time.time() >= deadline
+
+
+def _with_limit(on_epoch, deadline: float | None, checkpoint):
+    if deadline is None:
         return on_epoch
-    start = time.monotonic()
 
     def limited(trainer: Trainer) -> None:
         if on_epoch is not None:
             on_epoch(trainer)
-        if time.monotonic() - start >= stop_after and not trainer.finished:
+        if past(deadline) and not trainer.finished:
             if checkpoint is None:
                 raise RunPaused(f"stopped after epoch {trainer.epoch - 1}; without a checkpoint (resume=False) nothing is kept")
             trainer.save(checkpoint)

@@ -64,14 +64,21 @@ class SampledSoftmax:
         self.temperature = temperature
         share = np.bincount(data.train.indices, minlength=data.n_items) / max(data.n_train, 1)
         self.log_weights = torch.from_numpy(log_weights(share, min(batch_size, data.n_train)))
+        self._moved: dict[tuple[torch.device, torch.dtype], torch.Tensor] = {}
 
     def __call__(self, batch: Batch, *, twice: bool = False) -> torch.Tensor:
         users, row = torch.unique(batch.users, return_inverse=True)
         items, column = torch.unique(batch.positives, return_inverse=True)
         z_users, z_items = (batch.vectors.index_select(0, nodes) for nodes in (batch.at(users), batch.at_items(items)))
-        weights = self.log_weights.to(z_items)[items]
         loss = softmax_by_autograd if twice else softmax_of_pairs
-        return loss(*scaled(z_users, z_items, self.temperature), weights, row, column)
+        return loss(*scaled(z_users, z_items, self.temperature), self._weights_as(z_items)[items], row, column)
+
+    def _weights_as(self, like: torch.Tensor) -> torch.Tensor:
+        """log w [I] where and as `like` is; moved once, not in every step."""
+        key = (like.device, like.dtype)
+        if key not in self._moved:
+            self._moved[key] = self.log_weights.to(like)
+        return self._moved[key]
 
 
 def log_weights(share: np.ndarray, batch_size: int) -> np.ndarray:

@@ -313,6 +313,7 @@ def test_every_setting_is_a_flag():
         "dim": 8, "n_layers": 1, "readout": "last", "init_std": 0.5, "lr": 0.25, "batch_size": 7, "l2": 0.125, "weight_decay": 2.0,
         "sampling": "per_user", "negatives": "uniform", "epochs": 9, "eval_every": 3, "patience": 2, "select_metric": "ndcg@5",
         "select_on": "test", "mask_at_selection": ("train", "val"), "ks": (5, 6), "seed": 4,
+        "loss": "softmax", "temperature": 0.5, "lr_decay": "linear", "start": "spectral",
     }  # fmt: skip
     assert set(given) == {field.name for field in dataclasses.fields(TrainConfig)} - {"options"}
     flags = [part for name, value in given.items() for part in (f"--{name.replace('_', '-')}", *_words(value))]
@@ -361,6 +362,9 @@ def test_report_without_records(capsys):
     assert code == 0 and json.loads(out) == []
     code, out, _ = run(capsys, "report", "--method", "baco")
     assert code == 0 and out.strip() == "no records yet; run a study first"
+    code, out, _ = run(capsys, "report")  # claims are about methods and data together, so only without a choice of either
+    assert code == 0 and out.startswith("no records yet") and "±2%" in out
+    assert "baco: more than 75% fewer embedding parameters (abstract)" in out and "\n| baco | more than 75%" in out
 
 
 # ---- data, compress, bench, notebooks ---------------------------------------------------------------------------------------

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
+from helpers import baco_record
 
 from recq_lib.companion import figure_store
 from recq_lib.companion.book import Book
@@ -46,6 +48,21 @@ def test_table_says_where_it_came_from(capsys):
     first, second = capsys.readouterr().out.split("Accuracy")[1:]
     assert first.startswith(" · smoke · synthetic\n") and "0.1" in first and "0.12" not in first
     assert second.startswith(" · quick · lastfm, 2 seeds\n") and "0.123" in second and "0  " in second
+
+
+def test_records_are_named_by_their_protocol(tmp_path, monkeypatch, capsys, shown):
+    monkeypatch.setenv("RECQ_FIGURES_DIR", str(tmp_path))
+    clean = [baco_record("baco"), baco_record("baco", seed=1)]
+    dirty = [dataclasses.replace(record, provenance={"dirty": True}) for record in clean[:1]]
+    shelf = BOOK.at("paper", "beauty, 2 of 2 runs recorded", [*dirty, clean[1]])
+    shelf.table(pd.DataFrame({"a": [1]}), "Accuracy")
+    stamp = "BACO's protocol; 1 of 2 runs from uncommitted code · beauty, 2 of 2 runs recorded"
+    assert f"Accuracy · {stamp}\n" in capsys.readouterr().out
+    fig = plt.figure()
+    shelf.show(fig, "line")
+    assert fig.texts[0].get_text() == stamp
+    assert figure_store.read_manifest(tmp_path)["02_lightgcn/line"]["protocol"] == stamp.partition(" · ")[0]
+    assert BOOK.at("paper", "beauty", clean).protocol == "BACO's protocol" and BOOK.at("paper", "beauty").protocol == ""
 
 
 def test_results_are_those_of_the_notebook(tmp_path, monkeypatch):

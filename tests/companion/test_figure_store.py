@@ -111,6 +111,16 @@ class TestManifest:
         assert "| [02_lightgcn/a](02_lightgcn/a.png) | quick | lastfm (cache) | no |" in text
         assert f"| [02_lightgcn/b](02_lightgcn/b.png) | smoke | {STAND_IN} | yes |" in text
 
+    def test_index_names_the_protocol_of_runs_in_place_of_the_profile_paper(self, tmp_path: Path) -> None:
+        for name, profile in (("a", "paper"), ("b", "quick")):
+            entry = figure_store.entry_of(profile, "lastfm", "BACO's protocol")
+            figure_store.save(tmp_path, f"05_baco/{name}", {"png": b"", "pdf": b""}, entry)
+        text = (tmp_path / figure_store.INDEX).read_text()
+        assert "| [05_baco/a](05_baco/a.png) | BACO's protocol | lastfm | no |" in text
+        assert "| [05_baco/b](05_baco/b.png) | quick, BACO's protocol | lastfm | no |" in text
+        draw(tmp_path, "quick", "lastfm", "05_baco/a")  # the profile, not its name on show, decides what stays
+        assert figure_store.read_manifest(tmp_path)["05_baco/a"]["profile"] == "paper"
+
     def test_committed_index_is_that_of_the_manifest(self, tmp_path: Path) -> None:
         folder = paths.project_root() / "figures"
         figure_store.write_manifest(tmp_path, figure_store.read_manifest(folder))
@@ -129,6 +139,7 @@ class TestManifest:
             ("{}|profile", "whose profile is 3"),
             ("{}|profile=full", "whose profile is 'full', but must be one of paper, quick, smoke"),
             ("{}|synthetic", "whose synthetic is 3"),
+            ("{}|protocol", "whose protocol is 3, but must be of type str"),
             ("{}|key", "has the entry '../x'"),
         ],
     )

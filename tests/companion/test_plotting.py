@@ -98,6 +98,22 @@ class TestSave:
 
 
 class TestStamp:
+    def test_runs_are_named_by_their_protocol(self, figures: Path) -> None:
+        protocol, fig = "laptop scale of BACO's protocol (batch 16384)", line_figure()
+        save_figure(fig, "line", notebook="n", profile="paper", source="gowalla", protocol=protocol)
+        assert [text.get_text() for text in fig.texts] == [f"{protocol} · gowalla"]
+        entry = figure_store.read_manifest(figures)["n/line"]
+        assert (entry["profile"], entry["protocol"]) == ("paper", protocol)
+        save_figure(fig, "line", notebook="n", profile="quick", source="gowalla", protocol=protocol)
+        assert [text.get_text() for text in fig.texts] == [f"quick, {protocol} · gowalla"]
+
+    def test_a_long_stamp_is_no_wider_than_the_figure(self) -> None:
+        fig, text = line_figure(), "laptop scale of some protocol, " * 12
+        annotate_profile(fig, text)
+        stamp = fig.texts[0]
+        fig.canvas.draw()
+        assert stamp.get_window_extent().width < fig.bbox.width and stamp.get_text().split() == text.split()
+
     def test_stamp_is_replaced_not_repeated(self) -> None:
         fig = line_figure()
         annotate_profile(fig, "smoke · synthetic")

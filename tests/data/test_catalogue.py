@@ -7,10 +7,11 @@ import os
 import re
 import subprocess
 
+import numpy as np
 import pytest
 
 from recq_lib.data import CATALOGUE, RemoteFile, load
-from recq_lib.data.catalogue import verify_file
+from recq_lib.data.cards import verify_file
 from recq_lib.errors import DataError
 from recq_lib.io import paths
 
@@ -22,8 +23,8 @@ def all_files(card):
     return [entry for file in card.files for entry in (file, *file.members)]
 
 
-def test_the_catalogue_has_the_seven_datasets_under_their_own_names():
-    assert list(CATALOGUE) == ["ml100k", "lastfm", "ml1m", "beauty", "gowalla", "yelp2018", "amazon-book"]
+def test_the_catalogue_has_the_eight_datasets_under_their_own_names():
+    assert list(CATALOGUE) == ["ml100k", "lastfm", "ml1m", "beauty", "gowalla", "yelp2018", "pinterest", "amazon-book"]
     assert all(name == card.name for name, card in CATALOGUE.items())
     with pytest.raises(TypeError):
         CATALOGUE["ml100k"] = None
@@ -86,6 +87,22 @@ def test_git_blob_ids_are_gits(tmp_path):
     except (OSError, subprocess.CalledProcessError):
         pytest.skip("git is not installed")
     assert verify_file(path, RemoteFile("a.txt", git_blob=blob)) == ["git_blob"]
+
+
+def test_pinterest_is_gdes_cleaned(real_dataset):
+    """Counts, and the cold start that its card tells of, recounted from the file."""
+    with np.load(real_dataset("pinterest")) as arrays:
+        train, test = (set(zip(arrays[f"{s}_user"].tolist(), arrays[f"{s}_item"].tolist(), strict=True)) for s in ("train", "test"))
+    data, card = load("pinterest", offline=True), CATALOGUE["pinterest"]
+    assert (len(train), len(test)) == (790_006, 210_148) == (data.n_train, data.test.nnz) and not train & test
+    assert len({item for _, item in test} - {item for _, item in train}) == 40 and "40 test items never occur in train" in card.notes
+    assert {user for user, _ in test} <= {user for user, _ in train}
+    assert card.cleaned and "not comparable with published numbers" in data.notes and "no licence text was found" in card.licence
+
+
+def test_only_pinterest_is_cleaned():
+    assert {card.name for card in CARDS if card.cleaned} == {"pinterest"}
+    assert {card.name for card in CARDS if card.reader == "lightgcn-repeats"} == {"pinterest"}
 
 
 @pytest.mark.parametrize("card", CARDS, ids=lambda card: card.name)

@@ -155,6 +155,30 @@ def test_every_kind_of_public_file_becomes_the_same_data(served, monkeypatch, ki
     assert api.load("ml1m").fingerprint == DATA.fingerprint
 
 
+def test_files_with_repeats_and_train_pairs_in_test_are_cleaned(served, monkeypatch):
+    """As Pinterest's: what is converted is as clean as other data, and only where the card says so."""
+    folder, _, url = served
+    train, test = (list(zip(*pairs, strict=True)) for pairs in (TRAIN, TEST))
+    text = {
+        "train": "".join(f"{user} {item} {item}\n" for user, item in train),
+        "test": "".join(f"{user} {item}\n" for user, item in [*test, *train, *test]),
+    }
+    files = []
+    for split, lines in text.items():
+        path = folder / "served" / f"raw_{split}.txt"
+        path.write_text(lines)
+        files.append(RemoteFile(path.name, (url + path.name,), split, git_blob=blob(path.read_bytes())))
+    set_card(monkeypatch, files=tuple(files), reader="lightgcn-repeats", cleaned=True)
+    assert api.load("ml1m").source == "download" and api.load("ml1m").source == "cache"
+    assert api.load("ml1m").fingerprint == DATA.fingerprint
+    set_card(monkeypatch, files=tuple(files), reader="lightgcn-repeats", cleaned=False)
+    with pytest.raises(DataError, match="both train and test"):
+        api.fetch("ml1m", force=True)
+    set_card(monkeypatch, files=tuple(files), reader="lightgcn", cleaned=True)
+    with pytest.raises(DataError, match="holds the pair"):
+        api.fetch("ml1m", force=True)
+
+
 # ---- checks against the card ------------------------------------------------------------------------------------------------
 
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from recq_lib.data import Interactions, load_csv
 from recq_lib.data.containers import read_npz, read_tensor, write_npz
-from recq_lib.data.readers import read_lightgcn, read_movielens, read_weighted, to_interactions
-from recq_lib.errors import DataError
+from recq_lib.data.readers import read_lightgcn, read_movielens, read_weighted, to_interactions, without_earlier
+from recq_lib.errors import ConfigError, DataError
 
 PAIRS = st.sets(st.tuples(st.integers(0, 12), st.integers(0, 9)), min_size=2, max_size=60)
 SAME_FOLDER = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -77,6 +77,35 @@ def test_lightgcn_errors_name_file_line_and_rule(tmp_path, text, line, words):
         read_lightgcn(path)
     message = str(caught.value)
     assert message.startswith(f"{path}:{line}: ") and words in message and "\n" not in message and len(message) < 400
+
+
+def test_repeats_are_dropped_where_a_file_is_known_to_have_them(tmp_path):
+    """The first of each stays, in file order; sizes are those of the file."""
+    path = put(tmp_path, "0 3 1 3\n4 0\n0 1 2\n4 0 0\n5\n")
+    part = read_lightgcn(path, repeats="drop")
+    assert list(zip(part.users.tolist(), part.items.tolist(), strict=True)) == [(0, 3), (0, 1), (4, 0), (0, 2)]
+    assert (part.n_users, part.n_items) == (6, 4)
+    with pytest.raises(DataError, match=":1: holds the pair"):
+        read_lightgcn(path)
+    with pytest.raises(DataError, match=":1: item id is '-1'"):
+        read_lightgcn(put(tmp_path, "0 -1 -1\n"), repeats="drop")
+    with pytest.raises(ConfigError, match="repeats is 'keep', but must be one of error, drop"):
+        read_lightgcn(path, repeats="keep")
+
+
+@SAME_FOLDER
+@given(st.lists(st.tuples(st.sampled_from(["train", "val", "test"]), st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=60))
+def test_a_pair_stays_in_the_first_split_that_has_it(tmp_path, entries):
+    rows = {split: [(u, i) for name, u, i in entries if name == split] for split in ("test", "train", "val")}  # the order of the dict
+    rows = {split: pairs for split, pairs in rows.items() if pairs}
+    parts = {s: read_lightgcn(put(tmp_path, "".join(f"{u} {i}\n" for u, i in pairs)), repeats="drop") for s, pairs in rows.items()}
+    kept, seen = without_earlier(parts), set()
+    for split in ("train", "val", "test"):
+        if split in rows:
+            assert pair_set(kept[split]) == set(rows[split]) - seen and kept[split].users.size == len(pair_set(kept[split]))
+            assert (kept[split].n_users, kept[split].n_items) == (parts[split].n_users, parts[split].n_items)
+            seen |= set(rows[split])
+    assert kept.keys() == parts.keys()
 
 
 @pytest.mark.parametrize("text", ["", "\n \n", "0\n1\n"])

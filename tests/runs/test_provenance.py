@@ -5,28 +5,20 @@ from __future__ import annotations
 import getpass
 import hashlib
 import json
-import os
 import platform
 import re
 import shutil
-import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import git
 
 from recq_lib.io import paths
 from recq_lib.runs import provenance
 
 needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
-
-
-def git(folder: Path, *arguments: str) -> str:
-    identity = ["-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false"]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    done = subprocess.run(["git", "-C", str(folder), *identity, *arguments], check=True, capture_output=True, text=True, env=environment)
-    return done.stdout.strip()
 
 
 @pytest.fixture

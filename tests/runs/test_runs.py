@@ -60,7 +60,7 @@ def test_paused_run_continues_and_ends_equal():
     pauses = 0
     while True:
         try:
-            record = runs.run(plan(epochs=6), stop_after=0.0)
+            record = runs.run(plan(epochs=6), deadline=0.0)
             break
         except runs.RunPaused:
             pauses += 1
@@ -70,7 +70,7 @@ def test_paused_run_continues_and_ends_equal():
 
 def test_checkpoints_outlive_whatever_is_not_the_saved_run(monkeypatch):
     with pytest.raises(runs.RunPaused):
-        runs.run(plan(epochs=6), stop_after=0.0)
+        runs.run(plan(epochs=6), deadline=0.0)
     checkpoint = runs.checkpoint_of(runs.spec_of(plan(epochs=6), runs.prepare(plan(epochs=6))))
     runs.execute(plan(epochs=6), resume=False)  # what --no-save does
     assert checkpoint.exists()
@@ -116,10 +116,10 @@ def test_study_runs_once_and_reports_failures(monkeypatch):
     small = [plan("mostpop"), plan(), plan("ease")]
     monkeypatch.setitem(studies.STUDIES, "tiny", lambda profile: small)
     lines: list[str] = []
-    assert studies.run_study("tiny", "smoke", report=lines.append) == 0
+    assert studies.run_study("tiny", "smoke", report=lines.append).failures == 0
     assert len(lines) == 3 and all("recall@10" in line for line in lines)
     times = {r.spec.key: r.provenance["time"] for r in results.find()}
-    assert studies.run_study("tiny", "smoke", report=lines.append) == 0
+    assert studies.run_study("tiny", "smoke", report=lines.append).failures == 0
     assert {r.spec.key: r.provenance["time"] for r in results.find()} == times
 
     def broken(*_, **__):
@@ -127,10 +127,10 @@ def test_study_runs_once_and_reports_failures(monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(studies, "run", broken)
-        assert studies.run_study("tiny", "smoke", report=lines.append) == 3
+        assert studies.run_study("tiny", "smoke", report=lines.append).failures == 3
     assert "MemoryError: too large" in lines[-1]
     small.append(Plan("lightgcn", "no-such-data", "smoke", TINY))
-    assert studies.run_study("tiny", "smoke", report=lines.append) == 1
+    assert studies.run_study("tiny", "smoke", report=lines.append).failures == 1
     assert "FAILED" in lines[-1] and "no-such-data" in lines[-1]
 
 
@@ -151,7 +151,8 @@ def test_recorded_finds_a_studys_records_in_plan_order(monkeypatch):
 def test_parallel_study_gives_the_same_records(monkeypatch, tmp_path):
     plans = [p for p in studies.plans("baselines", "smoke") if p.method in ("mostpop", "itemknn")]
     wanted = {(p.method, p.config.seed) for p in plans}
-    assert studies.run_study("baselines", "smoke", jobs=2, report=lambda _: None, only=lambda p: (p.method, p.config.seed) in wanted) == 0
+    outcome = studies.run_study("baselines", "smoke", jobs=2, report=lambda _: None, only=lambda p: (p.method, p.config.seed) in wanted)
+    assert outcome == studies.Outcome(0)
     parallel = {r.spec.key: r.metrics for r in results.find()}
     monkeypatch.setenv("RECQ_RESULTS_DIR", str(tmp_path / "other"))
     studies.run_study("baselines", "smoke", report=lambda _: None, only=lambda p: (p.method, p.config.seed) in wanted)
@@ -188,6 +189,33 @@ def test_protocol_names_are_recognised_in_reports():
     baco = with_params(**options)
     assert protocol_of(dataclasses.replace(baco, spec=dataclasses.replace(baco.spec, method="baco"))) == ("baco", {"option.scu": False})
     assert against_published(records).empty  # smoke runs are never compared with papers
+
+
+def test_report_of_every_committed_record():
+    """Each trained run whose protocol some paper prints numbers of has a row, and its protocol in words, never only "paper"."""
+    from recq_lib.companion.report import against_published, groups, protocol_of
+
+    records = results.find(paths.project_root() / "results", profile="paper", arrays=False)
+    table = against_published(records)
+    quotable = [group[0] for group in groups(records) if group[0].history and protocol_of(group[0])[0] != "ngcf"]
+    assert len(table.drop_duplicates(["dataset", "method", "protocol", "differs"])) == len(quotable) > 100
+    assert {text.removeprefix("laptop scale of ").split("'")[0] for text in table["protocol"]} == {"BACO", "BiGeaR", "LightGCN"}
+    assert table["published"].notna().any() and table.loc[table["differs"] != "", "published"].isna().all()
+
+
+def test_no_published_number_stands_beside_data_that_we_cleaned():
+    """BiGeaR's authors logged a teacher on a Pinterest of their own; ours is another dataset of that name."""
+    from recq_lib.companion import published
+    from recq_lib.companion.report import against_published
+
+    example = runs.execute(plan(), resume=False)
+    ours = {}
+    for name in ("gowalla", "pinterest"):
+        assert published.value(dataset=name, method="bigear-teacher", paper="bigear", metric="recall@20") > 15
+        spec = dataclasses.replace(example.spec, profile="paper", dataset=name, params=protocol("l2q-authors").params())
+        (ours[name],) = against_published([dataclasses.replace(example, spec=spec, metrics={"recall@20": 0.15})]).to_dict("records")
+    assert ours["gowalla"]["published"] > 15 and ours["pinterest"]["published"] is None
+    assert "no published number answers" in ours["pinterest"]["note"]
 
 
 def test_report_places_ours_beside_the_published_number():

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from recq_lib.companion import published
-from recq_lib.companion.analysis.paired import named, paired, recalls
+from recq_lib.companion.analysis.paired import named, paired, recalls, seeds_of
 from recq_lib.companion.report import PER_DATASET, name_in, protocol_of
 from recq_lib.config import OPTION
 from recq_lib.data.loading import RESPLIT
@@ -50,8 +50,9 @@ def against_others(records: Sequence[RunRecord], *, capped: bool = False) -> pd.
 
     capped : divide by min(20, |T|), as the paper does, in place of |T|
     """
-    values = recalls(named(records, name_of), 20, capped=capped)
-    return paired(values, [("BACO", other) for other in values if other != "BACO"])
+    table = named(records, name_of)
+    values = recalls(table, 20, capped=capped)
+    return paired(values, [("BACO", other) for other in values if other != "BACO"], seeds_of(table))
 
 
 # ---- the paper's Table 8 -----------------------------------------------------------------------------------------------------

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from recq_lib.companion.analysis.paired import A_BETTER, B_BETTER, UNSHOWN, recall_of
+from recq_lib.companion.analysis.paired import recall_of
+from recq_lib.companion.analysis.verdict import BETTER, SHOWN, UNDECIDED, VERDICTS, WORSE, judge
 from recq_lib.config import OPTION
-from recq_lib.evaluation.statistics import compare, holm, mean_interval
 from recq_lib.runs import registry
 from recq_lib.runs.records import RunRecord
 from recq_lib.runs.run import Plan
@@ -82,49 +82,40 @@ def setting_name(bits: int, bounds: str, warm: bool, measured: str = EVERY_EPOCH
 def differences(table: pd.DataFrame, k: int = 50) -> pd.DataFrame:
     """GSTE − STE for every setting of `runs_table` that both have, on the seeds both have.
 
-    Columns: `GROUP`, measured, setting, seeds, ste and gste (means over seeds, %), difference with low and high (points; t-interval of the
-    paired differences over seeds, nan for one seed), correction (of GSTE), idle (seeds in which both kept epoch 0, where δ is still 0, so
-    that they are one model), user_low and user_high (95 % over users, points), p_holm
-    (Wilcoxon over users, seeds averaged, Holm over all rows), verdict. A verdict needs both: the test over users and an interval over seeds
-    without 0. Per-user hits@k are read from the records of `key`.
+    Columns: `GROUP`, measured, setting, seeds, ste and gste (means over seeds, %), correction (of GSTE), idle (seeds in which both
+    kept epoch 0, where δ is still 0, so that they are one model), difference with low and high (points; t-interval of the paired
+    differences over seeds, nan for one seed), user_low and user_high (95 % over users), margin, p_holm (Holm over all rows) and
+    verdict (of GSTE), by the rule of `verdict`. Every way of measuring δ is a row. Per-user hits@k are read from the records.
     """
-    rows, tests = [], []
+    rows, pairs = [], []
     for place, part in table[table["estimator"] == "gste"].groupby([*GROUP, "measured"], sort=False):
         same = (table[GROUP] == list(place[:-1])).all(axis=1) & (table["estimator"] == "ste")
         both = part.merge(table[same], on="seed", suffixes=("_gste", "_ste")).sort_values("seed")
         if both.empty:
             continue
-        of_seeds = mean_interval(100 * (both["value_gste"] - both["value_ste"]).to_numpy())
-        tests.append(compare(*(recall_of(both[f"key_{name}"], k) for name in ("gste", "ste"))))
+        pairs.append(tuple(recall_of(both[f"key_{name}"], k) for name in ("gste", "ste")))
         means = [100 * both[f"value_{name}"].mean() for name in ("ste", "gste")]
         idle = int(((both["kept_gste"] == 0) & (both["kept_ste"] == 0)).sum())
-        seen = (of_seeds.mean, of_seeds.low, of_seeds.high, both["correction_gste"].mean(), idle)
-        rows.append((*place, setting_name(*place[1:]), len(both), *means, *seen))
-    columns = [*GROUP, "measured", "setting", "seeds", "ste", "gste", "difference", "low", "high", "correction", "idle"]
-    found = pd.DataFrame(rows, columns=columns)
-    found["user_low"], found["user_high"] = ([100 * getattr(test.interval, end) for test in tests] for end in ("low", "high"))
-    found["p_holm"] = holm([test.p_value for test in tests])
-    found["verdict"] = [_verdict(test.verdict(p_value=row.p_holm), row) for test, row in zip(tests, found.itertuples(), strict=True)]
-    return found
-
-
-def _verdict(over_users: str, row) -> str:
-    if over_users == A_BETTER and row.low > 0:
-        return "GSTE better"
-    return "STE better" if over_users == B_BETTER and row.high < 0 else UNSHOWN
+        rows.append((*place, setting_name(*place[1:]), len(both), *means, both["correction_gste"].mean(), idle))
+    columns = [*GROUP, "measured", "setting", "seeds", "ste", "gste", "correction", "idle"]
+    judged = judge(pairs).rename(columns={"low": "user_low", "high": "user_high", "seed_low": "low", "seed_high": "high"})
+    kept = ["difference", "low", "high", "user_low", "user_high", "margin", "p_holm", "verdict"]
+    return pd.concat([pd.DataFrame(rows, columns=columns), judged[kept]], axis=1)
 
 
 def scale_or_estimator(found: pd.DataFrame) -> pd.DataFrame:
     """How far the code scale and the estimator each move the metric, per dataset, bits and start with at least two code scales.
 
-    Columns: dataset, bits, warm, best (code scale under STE), best_ste (%), scale (points between the best and the worst code scale under
-    STE, means over seeds), estimator (largest |GSTE − STE| over the code scales, points), at_best (GSTE − STE at the best one, points) and
-    verdict there, idle (there, no seed felt δ).
+    Columns: dataset, bits, warm, best (code scale under STE), best_ste (%), scale (points between the best and the worst code
+    scale under STE, means over seeds), estimator (largest |GSTE − STE| over the code scales and ways of measuring δ, points),
+    at_best (GSTE − STE at the best scale, points; of several ways of measuring δ the one that does best) and verdict there, idle
+    (there, no seed felt δ).
     """
     rows = []
-    for place, part in found[found["measured"] == EVERY_EPOCH].groupby(["dataset", "bits", "warm"], sort=False):
+    for place, part in found.groupby(["dataset", "bits", "warm"], sort=False):
         if part["bounds"].nunique() > 1:
-            top, moved = part.loc[part["ste"].idxmax()], part["difference"].abs().max()
+            at_top, moved = part[part["ste"] == part["ste"].max()], part["difference"].abs().max()
+            top = at_top.loc[at_top["difference"].idxmax()]
             idle = bool(top["idle"] == top["seeds"])
             rows.append((*place, top["bounds"], top["ste"], np.ptp(part["ste"]), moved, top["difference"], top["verdict"], idle))
     return pd.DataFrame(rows, columns=["dataset", "bits", "warm", "best", "best_ste", "scale", "estimator", "at_best", "verdict", "idle"])
@@ -134,19 +125,23 @@ def scale_or_estimator(found: pd.DataFrame) -> pd.DataFrame:
 
 
 def plain_words(found: pd.DataFrame, scales: pd.DataFrame) -> str:
-    """What `differences` and `scale_or_estimator` say about when GSTE pays, one statement per line."""
-    main = found[found["measured"] == EVERY_EPOCH]
-    if main.empty:
+    """What `differences` and `scale_or_estimator` say about when GSTE pays, one statement per line; every recorded row is counted."""
+    if found.empty:
         return "No setting is recorded with both estimators, so nothing can be said."
-    felt = acted(main)
-    lines = [f"Settings compared: {len(main)}, each under one quantizer, over {_span(main['seeds'], 'd')} seeds."]
-    if len(felt) < len(main):
+    felt = acted(found)
+    lines = [f"Settings compared: {len(found)}, each under one quantizer, over {_span(found['seeds'], 'd')} seeds{_ways(found)}."]
+    if len(felt) < len(found):
         lines.append(
-            f"In {len(main) - len(felt)} of them every seed kept its first epoch, where δ is still 0: they say nothing about GSTE."
+            f"In {len(found) - len(felt)} of them every seed kept its first epoch, where δ is still 0: they say nothing about GSTE."
         )
     if len(felt):
-        lines += [*_counts(felt), *_extremes(felt), *_trend(felt), *_scales(scales)]
+        lines += [*_counts(felt), *_ahead(felt), *_extremes(felt), *_trend(felt), *_scales(scales)]
     return "\n".join(f"- {line}" for line in lines)
+
+
+def _ways(found: pd.DataFrame) -> str:
+    ways = found["measured"].value_counts(sort=False)
+    return "" if len(ways) < 2 else f"; δ measured {', '.join(f'{way} in {count}' for way, count in ways.items())}"
 
 
 def acted(found: pd.DataFrame) -> pd.DataFrame:
@@ -159,14 +154,19 @@ def _names(rows: pd.DataFrame) -> str:
 
 
 def _counts(felt: pd.DataFrame) -> list[str]:
-    lines = []
-    for verdict in ("GSTE better", "STE better"):
-        rows = felt[felt["verdict"] == verdict]
-        lines.append(f"{verdict}, shown in {len(rows)}: {_names(rows)}." if len(rows) else f"{verdict}: shown in none.")
-    rest = felt[felt["verdict"] == UNSHOWN]
-    if len(rest):
-        lines.append(f"No difference shown in {len(rest)}; the mean differences there: {_span(rest['difference'], '+.2f')} points.")
+    of = {word: felt[felt["verdict"] == word] for word in VERDICTS}
+    lines = [f"GSTE against STE: {', '.join(f'{word} in {len(rows)}' for word, rows in of.items())} of {len(felt)}."]
+    lines += [f"GSTE {word}: {_names(of[word])}." for word in SHOWN if len(of[word])]
+    if len(of[UNDECIDED]):
+        lines.append(f"Undecided, the mean differences there: {_span(of[UNDECIDED]['difference'], '+.2f')} points.")
     return lines
+
+
+def _ahead(felt: pd.DataFrame) -> list[str]:
+    """Settings in which GSTE's mean is the higher one, the largest difference first: whatever the verdict, none is left out."""
+    ahead = felt[felt["difference"] > 0].sort_values("difference", ascending=False)
+    named = "; ".join(f"{row.setting} on {row.dataset} ({row.difference:+.2f}, {row.verdict})" for row in ahead.itertuples())
+    return [f"GSTE's mean is higher in {len(ahead)} of {len(felt)}" + (f": {named}." if named else ".")]
 
 
 def _extremes(felt: pd.DataFrame) -> list[str]:
@@ -191,7 +191,7 @@ def _scales(scales: pd.DataFrame) -> list[str]:
         return []
     n, larger = len(scales), int((scales["scale"] > scales["estimator"]).sum())
     won, lost, idle = (
-        int(column.sum()) for column in (scales["verdict"] == "GSTE better", scales["verdict"] == "STE better", scales["idle"])
+        int(column.sum()) for column in (scales["verdict"] == BETTER, scales["verdict"] == WORSE, scales["idle"])
     )
     first = "choose the code scale first" if 2 * larger > n else "the estimator moves as much as the code scale"
     if won == lost:
@@ -201,7 +201,7 @@ def _scales(scales: pd.DataFrame) -> list[str]:
     return [
         f"The code scale alone, under STE, moves Recall@50 by {_span(scales['scale'])} points, the estimator by at most "
         f"{_span(scales['estimator'])}; the scale is the larger of the two in {larger} of {n} groups of dataset, bits and start.",
-        f"Under the best code scale of a group GSTE is shown better in {won}, worse in {lost} of {n}"
+        f"Under the best code scale of a group GSTE is better in {won}, worse in {lost} of {n}"
         + (f" (in {idle} of them δ did not act)." if idle else "."),
         f"So: {first}; under the best one {then}.",
     ]

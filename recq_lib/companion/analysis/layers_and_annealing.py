@@ -7,7 +7,8 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
-from recq_lib.companion.analysis.paired import A_BETTER, B_BETTER, better_and_worse, shown
+from recq_lib.companion.analysis.paired import counts
+from recq_lib.companion.analysis.verdict import BETTER, EQUIVALENT, UNDECIDED, WORSE
 from recq_lib.config import OPTION
 from recq_lib.runs.records import RunRecord
 
@@ -67,11 +68,12 @@ def annealing_table(records: Iterable[RunRecord], metric: str = "recall@20") -> 
 def rivals(table: pd.DataFrame) -> list[tuple[str, str]]:
     """(code of every layer, single code) with equal bits or equal bytes, and one scaler and depth; names of a `layerwise_table`.
 
-    Codes whose width 64 does not divide are compared by bits only, because their bytes contain padding.
+    Codes of every layer count with the layer weights w_l and without. Codes whose width
+    64 does not divide are compared by bits only, because their bytes contain padding.
     """
     settings = table[table["coded"] != FULL].drop_duplicates("name")
     found = []
-    for code in settings[(settings["coded"] == "all") & settings["weighted"].eq(True)].itertuples():
+    for code in settings[settings["coded"] == "all"].itertuples():
         for other in settings[settings["coded"] != "all"].itertuples():
             same = (code.scaler, code.depth) == (other.scaler, other.depth)
             whole = code.width % 64 == other.width % 64 == 0
@@ -80,37 +82,49 @@ def rivals(table: pd.DataFrame) -> list[tuple[str, str]]:
     return found
 
 
+def unmatched(table: pd.DataFrame) -> list[str]:
+    """Codes of every layer of a `layerwise_table`, with α and w_l, that no single code of as many *bytes* is recorded beside."""
+    settings = table[table["coded"] != FULL].drop_duplicates("name")
+    every = settings[(settings["coded"] == "all") & (settings["scaler"] == "alpha") & settings["weighted"].eq(True)]
+    single = settings[(settings["coded"] != "all") & (settings["scaler"] == "alpha")]
+
+    def has_rival(code) -> bool:
+        return bool((single["bytes"].round().eq(round(code.bytes)) & single["depth"].eq(code.depth)).any())
+
+    return [code.name for code in every.itertuples() if not has_rival(code)]
+
+
 def layers_or_bits(tests: pd.DataFrame) -> str:
     """What rows of `paired` over `rivals` say about the layers, as one sentence."""
     if tests.empty:
         return "No pair of equal size is recorded, so nothing can be said."
-    won, lost = better_and_worse(tests, "b")
-    beaten = f" (and better than {' and '.join(won)})" if won else ""
-    if lost:
-        return f"At equal size coding every layer is worse than {' and '.join(lost)}{beaten}: this speaks against layer-wise codes."
-    if len(won) == len(tests):
-        return f"At equal size coding every layer is better than {' and '.join(won)}: it is not only the bits."
-    rest = tests.loc[~shown(tests), "b"]
-    return f"At equal size coding every layer is not shown to differ from {' and '.join(rest)}{beaten}: bits explain what layers would."
+    told = f"At equal size coding every layer is {counts(tests, 'b')}"
+    said = set(tests["verdict"])
+    if WORSE in said:
+        return f"{told}: this speaks against layer-wise codes."
+    if said == {BETTER}:
+        return f"{told}: it is not only the bits."
+    if UNDECIDED in said:
+        return f"{told}: these runs do not decide whether the layers add anything to their bits."
+    return f"{told}: bits explain what layers would."
 
 
 def advice(tests: pd.DataFrame, warm: str, cold: str) -> str:
-    """What to use, from rows of `paired` whose b is `warm`: hard codes, which have nothing to tune, unless another way is shown better.
+    """What to use, from rows of `paired` whose b is `warm`: hard codes, which have nothing to tune, unless another way is better.
 
     warm, cold : names of hard codes with a warm start and from scratch
     """
-    others = tests[tests["b"] == warm].set_index("a")
+    rows = tests[tests["b"] == warm]
+    others = rows.set_index("a")
     if others.empty:
         return f"Nothing is recorded to compare with: {warm}."
-    better = others[others["verdict"] == A_BETTER]
+    better = others[others["verdict"] == BETTER]
     if len(better):
         best = better["difference"].idxmax()
-        return f"Use {best}: shown better than {warm}, by {better.loc[best, 'difference']:.2f} points."
-    worse = (others["verdict"] == B_BETTER).sum()
-    text = f"Use hard codes: of the {len(others)} other ways none is shown better than {warm}, and {worse} are shown worse."
+        return f"Use {best}: better than {warm}, by {better.loc[best, 'difference']:.2f} points. All {len(others)}: {counts(rows, 'a')}."
+    text = f"Use hard codes: none of the {len(others)} other ways is better than {warm}; they are {counts(rows, 'a')}."
     if cold in others.index:
         row = others.loc[cold]
-        shown = "is shown" if row["verdict"] == B_BETTER else "is not shown"
-        text += f" The warm start {shown} better than starting from scratch ({row['difference']:+.2f} points without it, "
-        text += f"which is ahead in {row['seeds']} seeds)."
+        gain = {WORSE: "pays", EQUIVALENT: "makes no difference"}.get(row["verdict"], "is not decided to pay")
+        text += f" The warm start {gain} ({row['difference']:+.2f} points without it, which is ahead in {row['seeds']} seeds)."
     return text

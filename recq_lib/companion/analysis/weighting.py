@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import pandas as pd
 
-from recq_lib.companion.analysis.paired import better_and_worse, paired, shown
+from recq_lib.companion import published
+from recq_lib.companion.analysis.paired import counts, paired, recalls, seeds_of
+from recq_lib.companion.analysis.verdict import SHOWN
 from recq_lib.companion.studies.sharing import SIZE
 from recq_lib.config import OPTION
 from recq_lib.evaluation.statistics import mean_interval
@@ -123,9 +125,32 @@ def alternatives(table: pd.DataFrame) -> dict[str, list[tuple[str, str]]]:
 def tested(table: pd.DataFrame, by_name: Mapping[str, np.ndarray]) -> dict[str, pd.DataFrame]:
     """Choice → rows of `paired`, Holm over all choices together; by_name as `paired.recalls` gives it for `table`."""
     pairs = alternatives(table)
-    tests = paired(by_name, [pair for chosen in pairs.values() for pair in chosen])
+    tests = paired(by_name, [pair for chosen in pairs.values() for pair in chosen], seeds_of(table))
     keys = list(zip(tests["a"], tests["b"], strict=True))
     return {choice: tests[[key in chosen for key in keys]] for choice, chosen in pairs.items()}
+
+
+def by_size(table: pd.DataFrame, *rivals: str) -> pd.DataFrame:
+    """Rows of `paired` of BACO as released (a) against other ways to share rows (b, by title) at each recorded size, column ratio."""
+
+    def at(ratio: float) -> str:
+        return DEFAULT if ratio == USUAL["ratio"] else f"{DEFAULT}, size {ratio:.0%}"
+
+    sizes = sorted(set(table["ratio"].dropna()))
+    pairs = {(at(ratio), f"{rival}, size {ratio:.0%}"): ratio for ratio in sizes for rival in rivals}
+    tests = paired(recalls(table, 20, capped=True), list(pairs), seeds_of(table))
+    return tests.assign(ratio=[pairs[pair] for pair in zip(tests["a"], tests["b"], strict=True)])
+
+
+def published_by_size() -> dict[float, float]:
+    """γ → points of Recall@20 (over min(K, |T|)) by which BACO leads GraphHash of the same size on Gowalla, digitised: Fig. 6."""
+
+    def curve(method: str) -> dict[str, float]:
+        found = published.lookup(paper="baco", dataset="gowalla", method=method, metric="recall_min@20")
+        return {number.setting: number.value for number in found if number.setting.startswith("gamma=")}
+
+    ours, theirs = curve("baco"), curve("graphhash")
+    return {float(setting.removeprefix("gamma=")): ours[setting] - theirs[setting] for setting in ours if setting in theirs}
 
 
 # ---- in words ------------------------------------------------------------------------------------------------------------------
@@ -135,26 +160,21 @@ def outcome(choice: str, tests: pd.DataFrame) -> str:
     """Rows of `paired`, a = the alternative and b = the usual value of one choice, as one sentence."""
     if tests.empty:
         return f"{choice}: not recorded."
-    better, worse = better_and_worse(tests, "a")
-    counted = " and ".join(f"{len(group)} shown {word}{_listed(group)}" for word, group in (("better", better), ("worse", worse)))
     low, high = tests["difference"].min(), tests["difference"].max()
     span = f"{low:+.2f}" if len(tests) == 1 else f"{low:+.2f} to {high:+.2f}"
     noun = "alternative" if len(tests) == 1 else "alternatives"
-    return f"{choice}: of {len(tests)} {noun} {counted} than the usual choice; differences {span} points."
+    return f"{choice}: of {len(tests)} {noun} to the usual choice {counts(tests, 'a')}; differences {span} points."
 
 
 def what_matters(by_choice: Mapping[str, pd.DataFrame]) -> str:
-    """Choices by the largest difference that a test shows, and those of which none is shown; tests as in `outcome`."""
+    """Choices by the largest difference that is called better or worse, and those without one; tests as in `outcome`."""
     recorded = {choice: tests for choice, tests in by_choice.items() if len(tests)}
     if not recorded:
         return "No choice is recorded, so nothing can be said."
-    differences = {choice: tests.loc[shown(tests), "difference"].abs() for choice, tests in recorded.items()}
+    differences = {choice: tests.loc[tests["verdict"].isin(SHOWN), "difference"].abs() for choice, tests in recorded.items()}
     largest = {choice: found.max() for choice, found in differences.items() if len(found)}
     ordered = sorted(largest, key=lambda choice: -largest[choice])
-    said = [f"By the largest difference shown: {', '.join(f'{name} ({largest[name]:.2f} points)' for name in ordered)}."] if ordered else []
+    named = ", ".join(f"{name} ({largest[name]:.2f} points)" for name in ordered)
+    said = [f"By the largest difference called better or worse: {named}."] if ordered else []
     silent = [choice for choice in recorded if choice not in largest]
-    return " ".join(said + ([f"No difference is shown for {' and '.join(silent)}."] if silent else []))
-
-
-def _listed(names: Sequence[str]) -> str:
-    return f" ({'; '.join(names)})" if names else ""
+    return " ".join(said + ([f"None is called so for {' and '.join(silent)}."] if silent else []))

@@ -12,7 +12,7 @@ from matplotlib.patches import Rectangle
 
 from recq_lib.companion.analysis.activity import Kept
 from recq_lib.companion.analysis.clusters import by_cluster
-from recq_lib.companion.analysis.paired import SHOWN
+from recq_lib.companion.analysis.verdict import SHOWN
 from recq_lib.companion.plotting import PALETTE, figure, method_colour, name_rows, percent_axis, plain_numbers
 from recq_lib.data.interactions import Interactions
 from recq_lib.sharing.sharing import Sharing
@@ -228,7 +228,9 @@ def kept_beside(panels: Mapping[str, tuple[Kept, Kept]], quarters: Sequence[str]
 
 
 def lead(tests: pd.DataFrame, title: str) -> Figure:
-    """One way to share rows minus every other, in points, with 95 % intervals over users; filled where a test shows a difference (Holm).
+    """One way to share rows minus every other, in points, with 95 % intervals over users.
+
+    Filled where the rule of `analysis.verdict` says better or worse.
 
     tests : rows of `analysis.paired.paired` with one a
     """
@@ -240,6 +242,6 @@ def lead(tests: pd.DataFrame, title: str) -> Figure:
         ax.plot(row.difference, row.Index, "o", color=colour, markerfacecolor=face, markersize=5.5, zorder=3)
     ax.axvline(0, color="#222222", linewidth=1.0, zorder=1)
     name_rows(ax, rows["b"])
-    xlabel = f"Recall@20 of {rows['a'].iloc[0]} minus the other's, points\nbar: 95 % over users; hollow: no difference shown"
+    xlabel = f"Recall@20 of {rows['a'].iloc[0]} minus the other's, points\nbar: 95 % over users; hollow: neither better nor worse"
     ax.set(title=title, xlabel=xlabel)
     return fig

@@ -11,7 +11,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator
 
 from recq_lib.companion.analysis.activity import QUARTERS, kept_by_activity
 from recq_lib.companion.analysis.clusters import company
-from recq_lib.companion.analysis.paired import SHOWN
+from recq_lib.companion.analysis.verdict import SHOWN
 from recq_lib.companion.analysis.weighting import DEFAULT, FULL
 from recq_lib.companion.plotting import (
     PALETTE,
@@ -184,7 +184,8 @@ def with_and_without(table: pd.DataFrame, full: np.ndarray, metric: str, title: 
 
 
 def forest(by_choice: Mapping[str, pd.DataFrame], title: str) -> Figure:
-    """Differences from the usual choice with 95 % intervals over users; filled where a test shows one (Holm), hollow where not.
+    """Differences from the usual choice with 95 % intervals over users; filled where the rule of `analysis.verdict` calls it
+    better or worse, hollow where not.
 
     by_choice : choice → rows of `analysis.paired.paired`, a the alternative, b the usual value
     """
@@ -224,6 +225,26 @@ def size_curve(table: pd.DataFrame, full: np.ndarray, metric: str, title: str) -
     percent_axis(ax, "x")
     percent_axis(ax, "y", 1)
     legend_below(fig, ax)
+    return fig
+
+
+def lead_by_size(tests: pd.DataFrame, elsewhere: Mapping[float, float], title: str) -> Figure:
+    """BACO minus GraphHash at equal size, in points. Left: ours by size, bars 95 % over users. Right: published on Gowalla, by γ.
+
+    tests : rows of `analysis.weighting.by_size` against GraphHash, filled where called better or worse; elsewhere : γ → points
+    """
+    fig, (left, right) = figure("double", 3.2, ncols=2, sharey=True)
+    colour = PALETTE["pink"]
+    for row in tests.itertuples():
+        left.plot([row.ratio] * 2, [row.low, row.high], color=colour, linewidth=1.8, zorder=2)
+        face = colour if row.verdict in SHOWN else "white"
+        left.plot(row.ratio, row.difference, "o", color=colour, markerfacecolor=face, markersize=6, zorder=3)
+    right.plot(list(elsewhere), list(elsewhere.values()), "P:", color=PALETTE["brown"])
+    for ax in (left, right):
+        ax.axhline(0, color="#222222", linewidth=1.0, zorder=1)
+    left.set(xlabel="parameters / full table", ylabel="BACO − GraphHash, points", title=title, xlim=(0, None))
+    right.set(xlabel="γ (more is larger)", title="Published on Gowalla (Fig. 6)")
+    percent_axis(left, "x")
     return fig
 
 

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from recq_lib.companion.analysis.hessian import BOUNDS, EVERY_EPOCH, acted
-from recq_lib.companion.analysis.paired import UNSHOWN
+from recq_lib.companion.analysis.verdict import SHOWN
 from recq_lib.companion.plotting import PALETTE, figure, legend_below, name_rows, percent_axis
 from recq_lib.companion.report import groups
 from recq_lib.config import OPTION
@@ -112,7 +112,8 @@ def corrections(records: Sequence[RunRecord], title: str) -> Figure:
 def forest(found: pd.DataFrame, title: str) -> Figure:
     """GSTE − STE per setting of `analysis.hessian.differences`, with seed intervals, beside the mean correction.
 
-    Filled: a difference that is shown; hollow: not shown; cross: δ could not act, since every seed kept its first epoch.
+    Filled: better or worse by the rule of `analysis.verdict`; hollow: neither; cross: δ could not act,
+    since every seed kept its first epoch.
     """
     names = list(dict.fromkeys(found.sort_values(["measured", "bits", "warm", "bounds"], key=_forest_order)["setting"]))
     fig, (left, right) = figure("double", 1.5 + 0.3 * len(names), ncols=2, sharey=True, width_ratios=(2.4, 1))
@@ -120,7 +121,7 @@ def forest(found: pd.DataFrame, title: str) -> Figure:
     for (dataset, part), (colour, marker, shift) in zip(found.groupby("dataset", sort=False), _DATASETS):
         for row in part.itertuples():
             y = len(names) - 1 - names.index(row.setting) + many * shift
-            face = PALETTE[colour] if row.verdict != UNSHOWN else "white"
+            face = PALETTE[colour] if row.verdict in SHOWN else "white"
             style = {"marker": marker, "color": PALETTE[colour], "markerfacecolor": face, "markersize": 6, "linestyle": "none"}
             idle = row.idle == row.seeds
             left.plot([row.low, row.high], [y, y], color=PALETTE[colour], linewidth=1.6, zorder=2)
@@ -140,15 +141,20 @@ def forest(found: pd.DataFrame, title: str) -> Figure:
 
 
 def gain_against_correction(found: pd.DataFrame, title: str) -> Figure:
-    """Difference against mean correction, one point per setting in which δ could act, with its seed interval; numbers are the bits."""
+    """Difference against mean correction, one point per setting in which δ could act, with its seed interval; numbers are the bits.
+
+    A star stands at the bits where δ is not measured every epoch.
+    """
     found = acted(found)
     fig, ax = figure("single", 3.5)
     for (dataset, part), (colour, marker, _) in zip(found.groupby("dataset", sort=False), _DATASETS):
         for row in part.itertuples():
-            face = PALETTE[colour] if row.verdict != UNSHOWN else "white"
+            face = PALETTE[colour] if row.verdict in SHOWN else "white"
             ax.plot([row.correction] * 2, [row.low, row.high], color=PALETTE[colour], linewidth=0.9, alpha=0.5, zorder=1)
             ax.plot(row.correction, row.difference, marker, color=PALETTE[colour], markerfacecolor=face, markersize=6, zorder=3)
-            ax.annotate(row.bits, (row.correction, row.difference), (5, 4), textcoords="offset points", fontsize=7.5, color="#555555")
+            bits = f"{row.bits}{'' if row.measured == EVERY_EPOCH else '*'}"
+            at = (row.correction, row.difference)
+            ax.annotate(bits, at, (5, 4), textcoords="offset points", fontsize=7.5, color="#555555")
         ax.plot([], [], marker, color=PALETTE[colour], label=dataset)
     ax.axhline(0, color="#555555", linewidth=1.0, zorder=0)
     ax.set(xlabel="mean correction δ·|error| of GSTE's runs", ylabel="GSTE − STE, points", title=title)
@@ -158,8 +164,12 @@ def gain_against_correction(found: pd.DataFrame, title: str) -> Figure:
 
 
 def scale_and_estimator(table: pd.DataFrame, title: str) -> Figure:
-    """Metric by code scale and estimator; a panel per dataset and start, bits along the axis. Grey to green is the estimator's effect."""
-    runs = table[(table["bits"] > 0) & (table["measured"] == EVERY_EPOCH)]
+    """Metric by code scale and estimator; a panel per dataset and start, bits along the axis. Grey to green is the estimator's effect.
+
+    Hollow: δ is measured otherwise than every epoch.
+    """
+    runs = table[table["bits"] > 0]
+    others = sorted(runs["measured"].unique(), key=lambda way: way != EVERY_EPOCH)
     panels = list(runs.groupby(["dataset", "warm"], sort=False))
     widths = [part["bits"].nunique() for _, part in panels]
     fig, axes = figure("double", 3.6, ncols=len(panels), squeeze=False, width_ratios=widths)
@@ -167,10 +177,10 @@ def scale_and_estimator(table: pd.DataFrame, title: str) -> Figure:
         bits, names = sorted(part["bits"].unique()), [name for name in BOUNDS if name in set(part["bounds"])]
         for (b, bounds), cell in part.groupby(["bits", "bounds"]):
             x = bits.index(b) + 0.26 * (names.index(bounds) - (len(names) - 1) / 2)
-            for estimator, colour, aside in (("ste", STE, -0.05), ("gste", GSTE, 0.05)):
-                values = cell.loc[cell["estimator"] == estimator, "value"].to_numpy()
-                if values.size:
-                    _dot(ax, x + aside, values, PALETTE[colour], {"scale": "^", "learn": "o", "fixed": "s"}[bounds])
+            for (estimator, measured), values in cell.groupby(["estimator", "measured"], sort=False)["value"]:
+                colour, aside = (STE, -0.05) if estimator == "ste" else (GSTE, 0.05 + 0.06 * others.index(measured))
+                mark = {"scale": "^", "learn": "o", "fixed": "s"}[bounds]
+                _dot(ax, x + aside, values.to_numpy(), PALETTE[colour], mark, hollow=measured != EVERY_EPOCH)
         full = table.loc[(table["bits"] == 0) & (table["dataset"] == dataset), "value"]
         if len(full):
             ax.axhline(full.mean(), color=PALETTE["blue"], linestyle="--", linewidth=1.2)
@@ -185,21 +195,23 @@ def scale_and_estimator(table: pd.DataFrame, title: str) -> Figure:
     marks = zip(("^", "o", "s"), BOUNDS.items(), strict=True)
     keys += [(name, {"color": "#555555", "marker": m, "linestyle": "none"}) for m, (key, name) in marks if key in set(runs["bounds"])]
     keys += [("full precision", {"color": PALETTE["blue"], "linestyle": "--", "linewidth": 1.2})] if (table["bits"] == 0).any() else []
+    hollow = {"color": PALETTE[GSTE], "marker": "s", "markerfacecolor": "white", "linestyle": "none"}
+    keys += [(f"GSTE, δ measured {' or '.join(others[1:])}", hollow)] if len(others) > 1 else []
     for label, style in keys:
         axes[0, 0].plot([], [], label=label, **style)
-    legend_below(fig, axes[0, 0])
+    legend_below(fig, axes[0, 0], rows=1 + (len(others) > 1))
     return fig
 
 
 # ---- parts -------------------------------------------------------------------------------------------------------------------
 
 
-def _dot(ax: Axes, x: float, values: np.ndarray, colour: str, marker: str) -> None:
+def _dot(ax: Axes, x: float, values: np.ndarray, colour: str, marker: str, *, hollow: bool) -> None:
     """Mean over seeds and its 95 % interval, upright."""
     interval = mean_interval(values)
     if values.size > 1:
         ax.plot([x, x], [interval.low, interval.high], color=colour, linewidth=1.4, zorder=2)
-    ax.plot(x, interval.mean, marker, color=colour, markersize=5.5, zorder=3)
+    ax.plot(x, interval.mean, marker, color=colour, markerfacecolor="white" if hollow else colour, markersize=5.5, zorder=3)
 
 
 def _forest_order(column: pd.Series) -> pd.Series:

@@ -17,6 +17,7 @@ _SMALL: dict[str, dict[str, Any]] = {
     "lastfm": {"batch_size": 2048, "epochs": 60, "l2": 1e-3},
     "beauty": {"batch_size": 4096, "epochs": 40, "l2": 1e-4},
 }
+SMALL = tuple(_SMALL)
 
 
 def laptop(family: str, dataset: str, **changes: Any) -> TrainConfig:

@@ -17,13 +17,13 @@ BASELINES = HASHES + CLUSTERINGS  # the 18 of the paper's Table 8
 GAMMA = {"beauty": 0.1308}  # Table 7's, to four digits (commands of the official code); for other splits γ is searched again
 _LEIDEN = {"beauty": 201.0, "gowalla-resplit": 197.0, "yelp2018-resplit": 198.0}
 _MAIN = ("graphhash", "random-hash", "leiden", "scc")  # run first, and on the larger datasets alone
-_LARGE = ("gowalla-resplit", "yelp2018-resplit")
+LARGE = ("gowalla-resplit", "yelp2018-resplit")
 RATIO = 0.25  # rows as a share of the nodes where GraphHash's size is beyond what BACO reaches (small dense data)
 
 
 def laptop(dataset: str) -> TrainConfig:
     """BACO's protocol with larger steps from a smaller start: a run takes a minute on the small datasets, some on the large ones (ours)."""
-    if dataset in _LARGE:  # batch, step and λ: the best of some on validation, of the full table and of BACO's on Gowalla with seed 0
+    if dataset in LARGE:  # batch, step and λ: the best of some on validation, of the full table and of BACO's on Gowalla with seed 0
         return protocol("baco", init_std=0.1, batch_size=16384, epochs=150, lr=1e-2, l2=1e-4, eval_every=5)
     return protocols.laptop("baco", dataset, init_std=0.1, lr=5e-3 if dataset == "beauty" else 1e-2)
 
@@ -49,7 +49,7 @@ def sharing(profile: str) -> list[Plan]:
         return full + baco + for_each(names, lambda name: per_seed(profile, dataset, name, config, 3, _paper_options(dataset, name)))
 
     every = (*_MAIN, *(name for name in BASELINES if name not in _MAIN))
-    return on("beauty", every, {}, {"scu": False}) + for_each(_LARGE, lambda dataset: on(dataset, _MAIN, {}))
+    return on("beauty", every, {}, {"scu": False}) + for_each(LARGE, lambda dataset: on(dataset, _MAIN, {}))
 
 
 def unstopped(profile: str) -> list[Plan]:
@@ -75,7 +75,7 @@ def sharing_large(profile: str) -> list[Plan]:
         names, config = ("lightgcn", "baco", *_MAIN), laptop(dataset)
         return for_each(names, lambda name: per_seed(profile, dataset, name, config, 3, _paper_options(dataset, name)))
 
-    return sorted(for_each(_LARGE, on), key=lambda plan: plan.config.seed)
+    return sorted(for_each(LARGE, on), key=lambda plan: plan.config.seed)
 
 
 def _compared(profile: str, dataset: str, names: Iterable[str], seeds: int) -> list[Plan]:

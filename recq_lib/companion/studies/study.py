@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
 from multiprocessing import get_context
 
-from recq_lib.companion.studies import bits, codes, sharing
+from recq_lib.companion.studies import bits, codes, recipe, sharing
 from recq_lib.companion.studies.protocols import Grid, for_each, per_seed, small_dataset
 from recq_lib.config import PROFILES, TrainConfig, protocol
 from recq_lib.errors import ConfigError, RecqError, one_of
 from recq_lib.io.canonical import canonical_json
 from recq_lib.runs import registry
 from recq_lib.runs import store as results
+from recq_lib.runs.provenance import collect
+from recq_lib.runs.rebuildable import checked
 from recq_lib.runs.records import RunRecord
-from recq_lib.runs.run import Plan, RunPaused, identity_of, run
+from recq_lib.runs.run import Plan, RunPaused, identity_of, past, run
 
 SIMPLE = ("mostpop", "itemknn", "ease", "gfcf")
 LARGE = ("mostpop", "itemknn", "gfcf")  # EASE^R solves a dense items × items system: 40 GB for Gowalla
@@ -79,6 +83,8 @@ STUDIES: dict[str, Grid] = {
     "baselines": baselines,
     "tune-l2": tune_l2,
     "depth": depth,
+    "recipe": recipe.recipe,
+    "recipe-validated": recipe.validated,
     "l2q-curve": l2q_curve,
     "binary": codes.binary,
     "l2q-paper": codes.l2q_paper,
@@ -104,11 +110,28 @@ def plans(study: str, profile: str) -> list[Plan]:
     return STUDIES[one_of("study", study, tuple(STUDIES))](one_of("profile", profile, PROFILES))
 
 
-def recorded(study: str, profile: str) -> list[RunRecord]:
-    """Saved records of a study's plans, in the order of the plans; plans without a record are left out. Arrays are not read."""
-    found = {_identity(r.spec.method, r.spec.dataset, r.spec.seed, r.spec.params): r for r in results.find(profile=profile, arrays=False)}
+def recorded(study: str, profile: str, among: Iterable[RunRecord] | None = None) -> list[RunRecord]:
+    """Saved records of a study's plans, in the order of the plans; plans without a record are left out. Arrays are not read.
+
+    among : records of the profile that were read before, for several studies at once
+    """
+    found = _records(profile) if among is None else _by_identity(among)
     keys = [_key(p) for p in plans(study, profile)]
     return [found[key] for key in dict.fromkeys(keys) if key in found]
+
+
+def _records(profile: str) -> dict[str, RunRecord]:
+    """Saved records of a profile by what `_key` gives for their plans."""
+    return _by_identity(results.find(profile=profile, arrays=False))
+
+
+def _by_identity(records: Iterable[RunRecord]) -> dict[str, RunRecord]:
+    return {_identity(r.spec.method, r.spec.dataset, r.spec.seed, r.spec.params): r for r in records}
+
+
+def _unrecorded(todo: list[Plan], profile: str) -> list[Plan]:
+    found = _records(profile)
+    return [plan for plan in todo if _key(plan) not in found]
 
 
 def best_recorded(study: str) -> tuple[str, list[RunRecord]]:
@@ -124,6 +147,23 @@ def _identity(method: str, dataset: str, seed: int, params: Mapping[str, object]
     return canonical_json([method, dataset, seed, dict(params)])
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """What a call of `run_study` left behind.
+
+    failures : runs that ended in an error
+    begun, untouched : runs without a record that the deadline stopped, or kept from starting
+    """
+
+    failures: int
+    begun: int = 0
+    untouched: int = 0
+
+    @property
+    def left(self) -> int:
+        return self.begun + self.untouched
+
+
 def run_study(
     study: str,
     profile: str,
@@ -132,27 +172,52 @@ def run_study(
     device: str | None = None,
     report: Callable[[str], None] = print,
     only: Callable[[Plan], bool] | None = None,
-    stop_after: float | None = None,
-) -> int:
-    """Run every plan that has no record yet; returns the number of failures, each reported in one line.
+    deadline: float | None = None,
+    allow_dirty: bool | None = None,
+) -> Outcome:
+    """Run every plan that has no record yet; how each one ended is reported in a line.
 
-    `jobs` processes work side by side, each with its share of the threads.
+    `jobs` processes work side by side, each with its share of the threads. From `deadline` on (as `time.time` counts) no run is begun and
+    what trains stops at its next epoch; a later call goes on as if it had not been stopped. Raises `RecordError` before the first run
+    where records of the profile "paper" would come from code that no commit holds; `allow_dirty` as in `runs.rebuildable.checked`.
     """
     if jobs < 1:
         raise ConfigError(f"jobs is {jobs}, but must be at least 1")
     todo = [plan for plan in plans(study, profile) if only is None or only(plan)]
     teachers = _teachers(todo)
-    work = [(plan, device, stop_after, _key(plan) in teachers) for plan in todo]
-    if jobs == 1:
-        return sum(_report(report, one[0], _attempt(*one)) for one in work)
-    failures = 0
+    asked = profile == "paper" or deadline is not None
+    missing = {_key(plan) for plan in _unrecorded(todo, profile)} if asked else set()
+    if profile == "paper" and missing:
+        checked(profile, collect("cpu"), allow_dirty)  # once, and not a failure for every run
+    if deadline is not None:  # looking recorded runs up takes time: their data are loaded
+        todo.sort(key=lambda plan: _key(plan) not in missing)
+    work = [(plan, device, deadline, _key(plan) in teachers, allow_dirty) for plan in todo]
+    ends = Counter()
+    for plan, (end, text) in _one_by_one(work) if jobs == 1 else _side_by_side(work, jobs):
+        if end == _UNTOUCHED and _key(plan) not in missing:
+            continue  # recorded before, so there was nothing to begin
+        ends[end] += 1
+        if end != _UNTOUCHED:
+            failed = "FAILED: " if end == _FAILED else ""
+            report(f"{plan.dataset:>15}  {plan.method:<12} seed {plan.config.seed}  {failed}{text}")
+    return Outcome(ends[_FAILED], ends[_PAUSED], ends[_UNTOUCHED])
+
+
+_DONE, _FAILED, _PAUSED, _UNTOUCHED = "done", "failed", "paused", "untouched"
+_Work = tuple[Plan, str | None, float | None, bool, bool | None]
+
+
+def _one_by_one(work: list[_Work]) -> Iterator[tuple[Plan, tuple[str, str]]]:
+    return ((one[0], _attempt(*one)) for one in work)
+
+
+def _side_by_side(work: list[_Work], jobs: int) -> Iterator[tuple[Plan, tuple[str, str]]]:
+    """Plans and how they ended, in the order in which they end."""
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_share_threads, initargs=(jobs,)) as pool:
         futures = {pool.submit(_attempt, *one): one[0] for one in work}
         for future in as_completed(futures):
             broken = future.exception()  # a worker that was killed takes its run with it
-            outcome = ("failed", f"{type(broken).__name__}: {broken}") if broken else future.result()
-            failures += _report(report, futures[future], outcome)
-    return failures
+            yield futures[future], (_FAILED, f"{type(broken).__name__}: {broken}") if broken else future.result()
 
 
 def _share_threads(jobs: int) -> None:
@@ -175,20 +240,17 @@ def _key(plan: Plan) -> str:
     return _identity(plan.method, plan.dataset, *identity_of(plan))
 
 
-def _attempt(plan: Plan, device: str | None, stop_after: float | None, keep_model: bool) -> str | tuple[str, str]:
+def _attempt(plan: Plan, device: str | None, deadline: float | None, keep_model: bool, allow_dirty: bool | None) -> tuple[str, str]:
+    """How one run ends, and what is told of it."""
+    if past(deadline):
+        return _UNTOUCHED, ""
     try:
-        record = run(plan, device=device, stop_after=stop_after, keep_model=keep_model)
+        record = run(plan, device=device, deadline=deadline, keep_model=keep_model, allow_dirty=allow_dirty)
     except RunPaused as pause:
-        return str(pause)
+        return _PAUSED, str(pause)
     except RecqError as error:
-        return ("failed", str(error))
+        return _FAILED, str(error)
     except Exception as error:  # out of memory, a bug: the other runs of the grid go on
-        return ("failed", f"{type(error).__name__}: {error}")
+        return _FAILED, f"{type(error).__name__}: {error}"
     metric = f"recall@{20 if 'recall@20' in record.metrics else max(plan.config.ks)}"
-    return f"{metric} {100 * record.metrics[metric]:.2f} %"
-
-
-def _report(report: Callable[[str], None], plan: Plan, outcome: str | tuple[str, str]) -> bool:
-    failed = isinstance(outcome, tuple)
-    report(f"{plan.dataset:>15}  {plan.method:<12} seed {plan.config.seed}  {'FAILED: ' + outcome[1] if failed else outcome}")
-    return failed
+    return _DONE, f"{metric} {100 * record.metrics[metric]:.2f} %"

@@ -90,12 +90,16 @@ def test_against_others_pairs_baco_with_every_other_table(tmp_path, monkeypatch,
     for run in runs:
         results.save(run)
     tests = tables.against_others(runs).set_index("b")
-    assert tests.loc["Random", ["a", "verdict"]].tolist() == ["BACO", "a better"]
+    assert tests.loc["Random", ["a", "verdict"]].tolist() == ["BACO", "undecided"]
     assert tests.loc["Random", "difference"] == pytest.approx(100 * (high - low).mean() / 40)
     assert tests.loc["BACO without SCU", "difference"] == 0
     capped = tables.against_others(runs, capped=True).set_index("b")
     assert capped.loc["Random", "difference"] == pytest.approx(100 * (high - low).mean() / 20)
     assert tables.against_others(runs[2:3]).empty
+    third = [with_users("baco", 2, high), with_users("random-hash", 1, low), with_users("random-hash", 2, low)]
+    for run in third:
+        results.save(run)
+    assert tables.against_others(runs + third).set_index("b").loc["Random", ["a", "verdict"]].tolist() == ["BACO", "better"]
     sizes = tables.sizes(runs).set_index("table")
     assert list(sizes.index[-1:]) == ["Random"] and sizes.loc["BACO", ["seeds", "trained, kB"]].tolist() == [2, 4]
     assert sizes.loc["Random", "Recall@20, %"] == pytest.approx(100 * low.mean() / 40)

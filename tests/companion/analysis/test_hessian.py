@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 
 from recq_lib.companion.analysis import hessian as tables
-from recq_lib.companion.analysis.paired import UNSHOWN
+from recq_lib.companion.analysis.verdict import BETTER, EQUIVALENT, UNDECIDED, WORSE
 from recq_lib.companion.studies import study as studies
 from recq_lib.runs import store as results
 from recq_lib.runs.records import RunRecord, RunSpec
@@ -76,10 +76,10 @@ def test_differences_pair_seeds_and_users(recorded):
     assert found.loc[two, "difference"] == pytest.approx(np.mean(gste) - np.mean(ste))
     assert (found.loc[two, "low"], found.loc[two, "high"]) == pytest.approx(tuple(paired.confidence_interval(0.95)))
     assert found["verdict"].to_dict() == {
-        fixed: "GSTE better",
-        two: "STE better",
-        learn: UNSHOWN,
-        f"{fixed}, δ every 10 epochs": "GSTE better",
+        fixed: BETTER,
+        two: WORSE,
+        learn: EQUIVALENT,  # one model: the difference is 0 in every seed, for every user
+        f"{fixed}, δ every 10 epochs": BETTER,
     }
     assert found.loc[learn, ["difference", "low", "high", "p_holm", "idle"]].tolist() == [0, 0, 0, 1, 4]
     matrices = [np.stack([r.per_user["hits@50"] / 4 for r in recorded[:-1] if r.spec.params["option.bits"] == 2 and _estimator(r) == e])
@@ -95,7 +95,7 @@ def _estimator(record):
 
 def test_one_seed_shows_nothing(recorded):
     found = tables.differences(tables.runs_table([r for r in recorded if r.spec.seed == 0]))
-    assert (found["verdict"] == UNSHOWN).all() and found["low"].isna().all()
+    assert (found["verdict"] == UNDECIDED).all() and found["low"].isna().all()
 
 
 def test_nothing_recorded_says_so():
@@ -116,12 +116,12 @@ def rows(*entries):
 
 def test_scale_or_estimator_compares_within_a_group():
     found = rows(
-        ("a", 1, "scale", 30.0, 0.1, 0.01, UNSHOWN),
-        ("a", 1, "fixed", 25.0, -2.0, 0.2, "STE better"),
-        ("a", 2, "fixed", 35.0, 1.0, 0.1, "GSTE better"),
+        ("a", 1, "scale", 30.0, 0.1, 0.01, UNDECIDED),
+        ("a", 1, "fixed", 25.0, -2.0, 0.2, WORSE),
+        ("a", 2, "fixed", 35.0, 1.0, 0.1, BETTER),
     )
     (row,) = tables.scale_or_estimator(found).to_dict("records")
-    assert (row["bits"], row["best"], row["best_ste"], row["verdict"], row["idle"]) == (1, "scale", 30.0, UNSHOWN, False)
+    assert (row["bits"], row["best"], row["best_ste"], row["verdict"], row["idle"]) == (1, "scale", 30.0, UNDECIDED, False)
     assert (row["scale"], row["estimator"], row["at_best"]) == pytest.approx((5.0, 2.0, 0.1))
 
 
@@ -131,29 +131,52 @@ def said(*entries):
 
 
 def test_plain_words_follow_the_records():
-    short, long = ("a", 1, "scale", 30.0, 0.1, 0.01, UNSHOWN), ("a", 1, "fixed", 25.0, 2.0, 0.2, "GSTE better")
+    short, long = ("a", 1, "scale", 30.0, 0.1, 0.01, UNDECIDED), ("a", 1, "fixed", 25.0, 2.0, 0.2, BETTER)
     text = said(short, long)
-    assert "GSTE better, shown in 1: 1 bit, codes ±1, warm start on a (+2.00)." in text and "STE better: shown in none." in text
-    assert "No difference shown in 1; the mean differences there: +0.10 points." in text
+    assert "GSTE better: 1 bit, codes ±1, warm start on a (+2.00)." in text and "GSTE worse" not in text
+    assert "GSTE against STE: better in 1, worse in 0, equivalent in 0, undecided in 1 of 2." in text
+    assert "Undecided, the mean differences there: +0.10 points." in text
     assert (
         "larger of the two in 1 of 1" in text and "So: choose the code scale first; under the best one no gain from GSTE is shown." in text
     )
-    assert "under the best one GSTE is worth its small price" in said((*short[:6], "GSTE better"), long)
-    assert "under the best one GSTE does harm" in said((*short[:6], "STE better"), long)
-    near = said(short, ("a", 1, "fixed", 29.0, 2.0, 0.2, "GSTE better"))
+    assert "under the best one GSTE is worth its small price" in said((*short[:6], BETTER), long)
+    assert "under the best one GSTE does harm" in said((*short[:6], WORSE), long)
+    near = said(short, ("a", 1, "fixed", 29.0, 2.0, 0.2, BETTER))
     assert "So: the estimator moves as much as the code scale" in near
     assert "Spearman" not in text  # two settings give no trend
 
 
 def test_plain_words_set_settings_aside_that_never_felt_the_estimator():
-    idle = ("a", 1, "scale", 30.0, 0.0, 0.3, UNSHOWN, 3)
-    text = said(idle, ("a", 1, "fixed", 25.0, 2.0, 0.2, "GSTE better"))
-    assert "In 1 of them every seed kept its first epoch" in text and "No difference shown" not in text
+    idle = ("a", 1, "scale", 30.0, 0.0, 0.3, UNDECIDED, 3)
+    text = said(idle, ("a", 1, "fixed", 25.0, 2.0, 0.2, BETTER))
+    assert "In 1 of them every seed kept its first epoch" in text and "Undecided" not in text
     assert "(in 1 of them δ did not act)" in text and "smallest +2.00" in text
     assert "GSTE" not in said(idle).split("\n")[0] and len(said(idle).split("\n")) == 2
 
 
 @pytest.mark.parametrize(("sign", "words"), [(1, "grows with"), (-1, "falls with")])
 def test_plain_words_name_the_trend(sign, words):
-    entries = [("a", b, "fixed", 30.0, sign * 0.1 * b, 0.01 * b, UNSHOWN) for b in range(1, 7)]
+    entries = [("a", b, "fixed", 30.0, sign * 0.1 * b, 0.01 * b, UNDECIDED) for b in range(1, 7)]
     assert f"the difference {words} the correction (Spearman {sign:+.2f}" in said(*entries)
+
+
+# ---- every recorded row --------------------------------------------------------------------------------------------------------
+
+
+def test_every_way_of_measuring_is_counted_and_positive_rows_are_listed(recorded):
+    """A row that is measured otherwise than every epoch counts like the others, in tables, words and the group's largest effect."""
+    found = tables.differences(tables.runs_table(recorded))
+    assert len(found) == 4 and set(found["measured"]) == {"every epoch", "every 10 epochs"}
+    text = tables.plain_words(found, tables.scale_or_estimator(found))
+    acting = found[found["idle"] < found["seeds"]]
+    better, worse = (int((acting["verdict"] == word).sum()) for word in (BETTER, WORSE))
+    assert (better, worse) == (2, 1) and f"better in {better}, worse in {worse}, equivalent in 0, undecided in 0 of 3." in text
+    assert "Settings compared: 4" in text and "δ measured every epoch in 3, every 10 epochs in 1" in text
+    assert "GSTE's mean is higher in 2 of 3: " in text and "δ every 10 epochs on tiny (+" in text and ", better)" in text
+
+
+def test_the_largest_effect_of_a_group_may_be_one_measured_otherwise():
+    found = rows(("a", 1, "scale", 30.0, 0.1, 0.01, UNDECIDED), ("a", 1, "fixed", 25.0, -0.5, 0.2, UNDECIDED))
+    seldom = found.iloc[[0]].assign(measured="every 10 epochs", difference=3.0, verdict=BETTER)
+    (row,) = tables.scale_or_estimator(pd.concat([found, seldom], ignore_index=True)).to_dict("records")
+    assert (row["estimator"], row["at_best"], row["verdict"]) == (3.0, 3.0, BETTER)

@@ -109,9 +109,29 @@ def test_codes_are_tested_against_the_longest_run_on_the_seeds_both_have(saved):
     raw = [stats.wilcoxon(difference).pvalue for difference in (rounded, full)]
     assert tests["p_holm"].min() == pytest.approx(2 * min(raw)) and tests["seeds"].tolist() == ["1/1", "0/2"]
     assert against_full(runs, "elsewhere").empty
+    assert against_full(runs, "a", "ngcf").empty  # no NGCF in full precision is recorded
+
+
+def test_a_setting_chosen_after_a_look_at_test_has_no_verdict(tmp_path, monkeypatch):
+    """Beauty at 2 bits: the rows stay in the table, their verdict is withdrawn; at 1 bit it is given."""
+    monkeypatch.setenv("RECQ_RESULTS_DIR", str(tmp_path))
+    runs = [with_users("lightgcn", s, np.full(40, 2), epochs=60, dataset="beauty") for s in range(3)]
+    runs += [with_users("hq-gnn", s, np.arange(40) % 3 + 4, encoder="lightgcn", bits=b, dataset="beauty") for s in range(3) for b in (1, 2)]
+    for run in runs:
+        results.save(run)
+    found = against_full(runs, "beauty").set_index("a")["verdict"]
+    assert found.to_dict() == {"HQ-GNN, b = 1": "better", "HQ-GNN, b = 2": "withdrawn"}
 
 
 def test_compared_names_methods_by_title(saved):
-    runs, _ = saved
-    table = compared(runs[2:6], [("lightgcn", "hq-gnn"), ("lightgcn", "bigear")])
+    runs, hits = saved
+    third = [with_users("lightgcn", 2, hits["long"][0], epochs=60, stored=9000)]
+    third += [with_users("hq-gnn", 2, hits["ours"][0], encoder="lightgcn", bits=2)]
+    for run in third:
+        results.save(run)
+    chosen = runs[2:6] + third
+    pairs = [("lightgcn", "hq-gnn"), ("lightgcn", "bigear")]
+    table = compared(chosen, pairs)
     assert table[["a", "b", "verdict"]].to_numpy().tolist() == [["full precision", "HQ-GNN", "full precision better"]]
+    assert table[["kB a", "kB b"]].iloc[0].tolist() == [9.0, chosen[-1].n_bytes["stored"] / 1000]  # sizes are said, whatever they are
+    assert compared(runs[2:6], pairs)["verdict"].tolist() == ["undecided"]  # two seeds

@@ -58,7 +58,16 @@ def test_rivals_have_equal_bits_or_equal_bytes_without_padding():
     runs += [coded("all", 32), coded("mean", 96), coded("mean", 192, depth=1), coded("all", weighted=False), record("lightgcn")]
     found = tables.rivals(tables.layerwise_table(runs))
     wide = [("every layer 3×64", name) for name in ("mean of layers 192", "last layer 192", "mean of layers 256")]  # 36 bytes, as 256 bits
-    assert found == [*wide, ("every layer 3×32", "mean of layers 96")]
+    unweighted = [("every layer 3×64, no w_l", name) for _, name in wide]
+    assert found == [*wide, ("every layer 3×32", "mean of layers 96"), *unweighted]
+
+
+def test_codes_of_every_layer_without_a_rival_of_equal_bytes_are_named():
+    """3 × 64 bits and scalers are 36 bytes, as 256 bits and one scaler; 192 bits are 28."""
+    table = tables.layerwise_table([coded("all"), coded("mean", 192), record("lightgcn")])
+    assert tables.unmatched(table) == ["every layer 3×64"]
+    assert tables.unmatched(tables.layerwise_table([coded("all"), coded("mean", 256)])) == []
+    assert tables.unmatched(tables.layerwise_table([coded("all"), coded("mean", 256, depth=1)])) == ["every layer 3×64"]
 
 
 def test_means_and_recalls_gather_seeds(tmp_path, monkeypatch):
@@ -79,29 +88,35 @@ def judged(*rows):
 
 
 def test_layers_or_bits_follows_the_verdicts():
-    better, worse, same = (("all", "x", 1.0, "a better"), ("all", "y", -1.0, "b better"), ("all", "z", 0.1, "no difference shown"))
-    assert "is better than x: it is not only the bits" in tables.layers_or_bits(judged(better))
-    assert "worse than y (and better than x): this speaks against" in tables.layers_or_bits(judged(better, worse, same))
-    assert "not shown to differ from z (and better than x):" in tables.layers_or_bits(judged(better, same))
-    assert "not shown to differ from z:" in tables.layers_or_bits(judged(same))
+    better, worse, same = (("all", "x", 1.0, "better"), ("all", "y", -1.0, "worse"), ("all", "z", 0.1, "undecided"))
+    equal = ("all", "w", 0.0, "equivalent")
+    said = tables.layers_or_bits(judged(better))
+    assert "better 1 (x +1.00)" in said and said.endswith("it is not only the bits.")
+    said = tables.layers_or_bits(judged(better, worse, same))
+    assert "better 1 (x +1.00); worse 1 (y -1.00)" in said and said.endswith("this speaks against layer-wise codes.")
+    said = tables.layers_or_bits(judged(better, same, equal))
+    assert "better 1 (x +1.00)" in said and "undecided 1 (z +0.10)" in said and "do not decide" in said
+    assert "do not decide" in tables.layers_or_bits(judged(same))
+    assert tables.layers_or_bits(judged(better, equal)).endswith("bits explain what layers would.")
     assert "nothing can be said" in tables.layers_or_bits(judged())
 
 
-def test_advice_keeps_to_hard_codes_unless_another_way_is_shown_better():
+def test_advice_keeps_to_hard_codes_unless_another_way_is_better():
     def ways(*rows):
         return pd.DataFrame(
             [("warm" if len(row) == 3 else row[3], *row[:3], "1/3") for row in rows], columns=["b", *"a difference verdict seeds".split()]
         )
 
-    same, worse = ("cold", -0.12, "no difference shown"), ("cold", -1.0, "b better")
-    tie, win, larger = ("linear", 0.2, "unclear"), ("cosine", 0.5, "a better"), ("mix", 0.9, "a better")
-    other = ("linear", 5.0, "a better", "cosine")  # not against the plain way: no say
+    same, worse = ("cold", -0.12, "undecided"), ("cold", -1.0, "worse")
+    tie, win, larger = ("linear", 0.2, "equivalent"), ("cosine", 0.5, "better"), ("mix", 0.9, "better")
+    other = ("linear", 5.0, "better", "cosine")  # not against the plain way: no say
     said = tables.advice(ways(tie, worse, other), "warm", "cold")
-    assert said.startswith(
-        "Use hard codes: of the 2 other ways none is shown better than warm, and 1 are shown worse. The warm start is shown"
-    )
+    assert said.startswith("Use hard codes: none of the 2 other ways is better than warm; they are better 0; worse 1 (cold -1.00); equ")
+    assert "equivalent 1 (linear +0.20)" in said and "The warm start pays (-1.00 points without it" in said
     said = tables.advice(ways(tie, same), "warm", "cold")
-    assert "and 0 are shown worse" in said and "The warm start is not shown better" in said and "(-0.12 points" in said and "1/3" in said
+    assert "worse 0" in said and "The warm start is not decided to pay" in said and "(-0.12 points" in said and "1/3" in said
+    assert "makes no difference" in tables.advice(ways(("cold", 0.0, "equivalent")), "warm", "cold")
     assert "warm start" not in tables.advice(ways(tie), "warm", "cold")
-    assert tables.advice(ways(win, larger, worse), "warm", "cold") == "Use mix: shown better than warm, by 0.90 points."
+    said = tables.advice(ways(win, larger, worse), "warm", "cold")
+    assert said.startswith("Use mix: better than warm, by 0.90 points.") and "better 2 (cosine +0.50, mix +0.90); worse 1" in said
     assert "Nothing is recorded" in tables.advice(ways(other), "warm", "cold")

@@ -168,24 +168,49 @@ def judged(*rows):
     return pd.DataFrame(rows, columns=["a", "difference", "verdict"]).assign(b="usual")
 
 
-def test_outcome_counts_what_is_shown():
-    mixed = judged(("p", 1.0, "a better"), ("q", -2.0, "b better"), ("r", 0.4, "unclear"), ("s", -0.1, "no difference shown"))
+def test_outcome_counts_every_verdict():
+    mixed = judged(("p", 1.0, "better"), ("q", -2.0, "worse"), ("r", 0.4, "equivalent"), ("s", -0.1, "undecided"))
     said = tables.outcome("weights", mixed)
-    assert (
-        said
-        == "weights: of 4 alternatives 1 shown better (p) and 1 shown worse (q) than the usual choice; differences -2.00 to +1.00 points."
+    assert said == (
+        "weights: of 4 alternatives to the usual choice better 1 (p +1.00); worse 1 (q -2.00); equivalent 1 (r +0.40); "
+        "undecided 1 (s -0.10); differences -2.00 to +1.00 points."
     )
-    assert "of 1 alternative 0 shown better and 0 shown worse" in tables.outcome(
-        "ghosts", mixed.iloc[3:]
-    ) and "-0.10 points" in tables.outcome("ghosts", mixed.iloc[3:])
+    alone = tables.outcome("ghosts", mixed.iloc[3:])
+    assert "of 1 alternative to the usual choice better 0; worse 0" in alone and "differences -0.10 points" in alone
     assert tables.outcome("ghosts", mixed.iloc[:0]) == "ghosts: not recorded."
 
 
-def test_what_matters_orders_by_shown_differences_only():
-    small = judged(("p", 0.5, "a better"), ("q", -9.0, "unclear"))
-    large, nothing = judged(("r", -2.0, "b better")), judged(("s", 5.0, "no difference shown"))
+def test_what_matters_orders_by_better_and_worse_only():
+    small = judged(("p", 0.5, "better"), ("q", -9.0, "undecided"))
+    large, nothing = judged(("r", -2.0, "worse")), judged(("s", 5.0, "undecided"))
     said = tables.what_matters({"weights": small, "sweeps": large, "ghosts": nothing, "second rows": nothing.iloc[:0]})
-    expected = "By the largest difference shown: sweeps (2.00 points), weights (0.50 points). No difference is shown for ghosts."
+    expected = "By the largest difference called better or worse: sweeps (2.00 points), weights (0.50 points). "
+    expected += "None is called so for ghosts."
     assert said == expected
-    assert tables.what_matters({"ghosts": nothing}) == "No difference is shown for ghosts."
+    assert tables.what_matters({"ghosts": nothing}) == "None is called so for ghosts."
     assert "nothing can be said" in tables.what_matters({"ghosts": nothing.iloc[:0]})
+
+
+def test_sizes_are_compared_at_the_same_size(tmp_path, monkeypatch, rng):
+    monkeypatch.setenv("RECQ_RESULTS_DIR", str(tmp_path))
+    runs = [record(seed=s, hits=rng.integers(2, 4, USERS), n_test=np.full(USERS, 4)) for s in range(3)]
+    runs += [record("graphhash", seed=s, hits=rng.integers(0, 2, USERS), n_test=np.full(USERS, 4)) for s in range(3)]
+    runs += [record(seed=s, ratio=0.1, hits=rng.integers(0, 2, USERS), n_test=np.full(USERS, 4)) for s in range(3)]
+    runs += [record("graphhash", seed=s, ratio=0.1, hits=rng.integers(2, 4, USERS), n_test=np.full(USERS, 4)) for s in range(3)]
+    for run in runs:
+        results.save(run)
+    found = tables.by_size(tables.runs_table(runs, "recall_min@20"), "GraphHash", "Random")
+    assert found[["a", "b"]].to_numpy().tolist() == [
+        [f"{tables.DEFAULT}, size 10%", "GraphHash, size 10%"],
+        [tables.DEFAULT, "GraphHash, size 20%"],
+    ]
+    hits = [[run.per_user["hits@20"].mean() for run in runs[k : k + 3]] for k in (0, 3, 6, 9)]
+    expected = [25 * (np.mean(hits[2]) - np.mean(hits[3])), 25 * (np.mean(hits[0]) - np.mean(hits[1]))]
+    assert found["difference"].tolist() == pytest.approx(expected) and found["verdict"].tolist() == ["worse", "better"]
+    assert found["ratio"].tolist() == [0.1, 0.2]
+
+
+def test_published_leads_by_size_are_those_of_figure_6():
+    found = tables.published_by_size()
+    assert list(found) == [4, 5, 6, 7, 8, 9, 10]
+    assert found[4] == pytest.approx(16.27 - 15.61) and found[10] == pytest.approx(16.86 - 15.33) and min(found.values()) > 0

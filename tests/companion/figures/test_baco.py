@@ -128,9 +128,9 @@ def test_beside_published_is_sorted_and_shows_ours_where_there_is_one():
 
 TESTS = pd.DataFrame(
     [
-        ("BACO", "full table", -1.3, -1.7, -0.9, "b better"),
-        ("BACO", "Random", 4.0, 3.5, 4.5, "a better"),
-        ("BACO", "SCC", 0.2, -0.1, 0.5, "no difference shown"),
+        ("BACO", "full table", -1.3, -1.7, -0.9, "worse"),
+        ("BACO", "Random", 4.0, 3.5, 4.5, "better"),
+        ("BACO", "SCC", 0.2, -0.1, 0.5, "undecided"),
     ],
     columns=["a", "b", "difference", "low", "high", "verdict"],
 )

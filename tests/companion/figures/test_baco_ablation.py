@@ -100,12 +100,22 @@ def test_with_and_without_leaves_out_what_is_not_recorded():
     assert lines(ax)[FULL].get_xdata()[0] == pytest.approx(0.7)
 
 
+def test_lead_by_size_sets_ours_beside_the_published():
+    rows = [(0.1, -2.0, -3.0, -1.0, "worse"), (0.3, 0.5, -0.5, 1.5, "undecided")]
+    tests = pd.DataFrame(rows, columns=["ratio", "difference", "low", "high", "verdict"])
+    left, right = plots.lead_by_size(tests, {4.0: 0.6, 10.0: 1.5}, "title").axes
+    faces = {float(line.get_ydata()[0]): line.get_markerfacecolor() for line in left.get_lines() if line.get_marker() == "o"}
+    assert set(faces) == {-2.0, 0.5} and faces[0.5] == "white" and faces[-2.0] != "white"
+    assert sorted(tuple(line.get_ydata()) for line in left.get_lines() if line.get_linewidth() == 1.8) == [(-3, -1), (-0.5, 1.5)]
+    assert right.get_lines()[0].get_xydata().tolist() == [[4, 0.6], [10, 1.5]]
+
+
 def test_forest_fills_only_what_is_shown():
     columns = ["a", "difference", "low", "high", "verdict"]
     tests = {
-        "weights": runs([("p", 1.0, 0.5, 1.5, "a better"), ("q", -0.1, -0.5, 0.3, "no difference shown")], columns),
+        "weights": runs([("p", 1.0, 0.5, 1.5, "better"), ("q", -0.1, -0.5, 0.3, "undecided")], columns),
         "ghosts": runs([], columns),
-        "sweeps": runs([("r", -2.0, -3.0, -1.0, "b better")], columns),
+        "sweeps": runs([("r", -2.0, -3.0, -1.0, "worse")], columns),
     }
     ax = plots.forest(tests, "t").axes[0]
     assert [label.get_text() for label in ax.get_yticklabels()] == ["r", "q", "p"] and dots(ax) == [(1.0, 2), (-0.1, 1), (-2.0, 0)]

@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 
 from recq_lib.companion.analysis.hessian import EVERY_EPOCH
-from recq_lib.companion.analysis.paired import UNSHOWN
+from recq_lib.companion.analysis.verdict import BETTER, EQUIVALENT, UNDECIDED, WORSE
 from recq_lib.companion.figures import hessian as plots
 from recq_lib.runs.records import RunRecord, RunSpec
 
@@ -62,11 +62,11 @@ def differences(*rows):
 
 
 FOUND = (
-    ("lastfm", "late", 1, "fixed", "Hutchinson", 0.5, 0.3, UNSHOWN, 0),
-    ("lastfm", "two", 2, "scale", EVERY_EPOCH, -2.0, 0.01, "STE better", 0),
-    ("lastfm", "one", 1, "fixed", EVERY_EPOCH, 0.2, 0.1, UNSHOWN, 0),
-    ("beauty", "one", 1, "fixed", EVERY_EPOCH, 3.0, 0.2, "GSTE better", 0),
-    ("beauty", "zero", 1, "learn", EVERY_EPOCH, 0.0, 0.05, UNSHOWN, 3),
+    ("lastfm", "late", 1, "fixed", "Hutchinson", 0.5, 0.3, UNDECIDED, 0),
+    ("lastfm", "two", 2, "scale", EVERY_EPOCH, -2.0, 0.01, WORSE, 0),
+    ("lastfm", "one", 1, "fixed", EVERY_EPOCH, 0.2, 0.1, EQUIVALENT, 0),
+    ("beauty", "one", 1, "fixed", EVERY_EPOCH, 3.0, 0.2, BETTER, 0),
+    ("beauty", "zero", 1, "learn", EVERY_EPOCH, 0.0, 0.05, UNDECIDED, 3),
 )
 
 
@@ -90,7 +90,7 @@ def test_gain_leaves_out_settings_that_could_not_act():
     ax = plots.gain_against_correction(differences(*FOUND), "title").axes[0]
     points = {(float(x), float(y)) for line in ax.get_lines() if len(line.get_xdata()) == 1 for x, y in [line.get_xydata()[0]]}
     assert points == {(0.3, 0.5), (0.01, -2.0), (0.1, 0.2), (0.2, 3.0)}
-    assert sorted(text.get_text() for text in ax.texts) == ["1", "1", "1", "2"]
+    assert sorted(text.get_text() for text in ax.texts) == ["1", "1", "1*", "2"]  # the star: measured otherwise
 
 
 def test_scale_and_estimator_has_a_panel_per_dataset_and_start():
@@ -110,3 +110,13 @@ def test_scale_and_estimator_has_a_panel_per_dataset_and_start():
     assert tuple(bar.get_ydata()) == pytest.approx(stats.t.interval(0.95, 2, 0.31, stats.sem([0.3, 0.31, 0.32])))
     assert [line.get_ydata()[0] for line in cold.get_lines() if line.get_linestyle() == "--"] == [0.5]
     assert cold.get_title(loc="left") or cold.get_title()
+
+
+def test_scale_and_estimator_draws_other_ways_of_measuring_hollow():
+    rows = [("ste", EVERY_EPOCH, 0.2), ("gste", EVERY_EPOCH, 0.3), ("gste", "every 10 epochs", 0.4)]
+    table = pd.DataFrame(rows, columns=["estimator", "measured", "value"])
+    table = table.assign(dataset="a", bits=1, bounds="fixed", warm=True, seed=0)
+    (ax,) = plots.scale_and_estimator(table, "title").axes
+    faces = {round(float(line.get_ydata()[0]), 3): line.get_markerfacecolor() for line in ax.get_lines() if len(line.get_xdata()) == 1}
+    assert {value for value, face in faces.items() if face == "white"} == {0.4} and set(faces) == {0.2, 0.3, 0.4}
+    assert "GSTE, δ measured every 10 epochs" in lines(ax)
