@@ -8,11 +8,13 @@ from typing import Annotated, Any
 
 import tyro
 
-from recq_lib.cli.flags import Method, NpzFile
+from recq_lib.cli.flags import Method, NpzFile, Settings
+from recq_lib.cli.train import assignment, converted
 from recq_lib.data import load, load_csv
 from recq_lib.data.interactions import Interactions
-from recq_lib.errors import ConfigError
+from recq_lib.errors import ConfigError, one_of
 from recq_lib.io.output import output_file, show
+from recq_lib.runs.registry import method
 from recq_lib.runs.share import share
 
 _OF_CSV = ("user", "item", "rating", "min_rating", "separator")
@@ -36,6 +38,7 @@ class Compress:
     dim: int = 64  # numbers a row
     seed: int = 0  # of hash functions
     no_scu: bool = False  # BACO without second rows for users
+    set: Settings = ()  # an option of the method: ties=official, cluster_seed=7, …; a wrong name lists them all
     output: NpzFile = None  # write the rows of every user and item
     json: bool = False  # print JSON
 
@@ -44,11 +47,20 @@ class Compress:
         data = self._read()
         extra = {} if self.gamma is None else {"gamma": self.gamma}
         extra |= {"scu": False} if self.no_scu else {}
-        rows = share(data, self.method, budget=self.budget, dim=self.dim, seed=self.seed, **extra)
+        rows = share(data, self.method, budget=self.budget, dim=self.dim, seed=self.seed, **self._options(extra))
         if target is not None:
             rows.save(target)
         sizes = rows.summary(self.dim)
         show(sizes, _told(sizes), as_json=self.json)
+
+    def _options(self, of_flags: dict[str, Any]) -> dict[str, Any]:
+        """Those of flags and of --set. Raises `ConfigError` for unknown names, values of another type, and one that is given twice."""
+        known, options = method(self.method).options, dict(of_flags)
+        for name, value in map(assignment, self.set):
+            if name in options:
+                raise ConfigError(f"{name} is given twice, the last time by --set {name}={value}; give it once")
+            options[name] = converted(name, type(known[one_of(f"option of {self.method!r}", name, tuple(known))]), value)
+        return options
 
     def _read(self) -> Interactions:
         if self.csv is None:

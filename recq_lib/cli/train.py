@@ -91,9 +91,7 @@ class Train:
             raise ConfigError("--layers and --n-layers are one setting; give one of them")
         own, options = method(self.method).options, {}
         for text in self.set:
-            name, equals, value = text.partition("=")
-            if not equals:
-                raise ConfigError(f"--set is {text!r}, but must be NAME=VALUE")
+            name, value = assignment(text)
             if name in own:
                 options[name] = converted(name, type(own[name]), value)
                 continue
@@ -114,6 +112,14 @@ class Train:
 
 _KINDS = {name: kind for name, kind in get_type_hints(TrainConfig).items() if name != "options"}
 _WORDS = {bool: "true or false", int: "a whole number", float: "a number"}
+
+
+def assignment(text: str) -> tuple[str, str]:
+    """(name, value) of --set NAME=VALUE. Raises `ConfigError` for a text without "="."""
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise ConfigError(f"--set is {text!r}, but must be NAME=VALUE")
+    return name, value
 
 
 def converted(name: str, kind: Any, value: str) -> Any:

@@ -41,22 +41,22 @@ class State(NamedTuple):
 
 
 @njit(inline="always")
-def _row(node, indptr):
+def row(node, indptr):
     return _word(indptr[node]), _word(indptr[node + 1])
 
 
 @njit(inline="always")
-def _ask_for_entries(node, side, indptr, indices, labels, flat):
-    begin, end = _row(node, indptr)
+def ask_for_entries(node, side, indptr, indices, labels, flat):
+    begin, end = row(node, indptr)
     first = _word(side) * _word(labels.shape[0])
     for e in range(begin, min(end, begin + _word(_MOST_ASKED))):
         ask_for(flat, (first + labels[indices[e]]) * _word(2))
 
 
 @njit(inline="always")
-def _count(node, indptr, indices, labels, seen, candidates):
+def count(node, indptr, indices, labels, seen, candidates):
     """Tally the labels of a row's neighbours; returns how many distinct ones `candidates` holds, in order of first appearance."""
-    begin, end = _row(node, indptr)
+    begin, end = row(node, indptr)
     n_candidates = _word(0)
     for e in range(begin, end):
         label = labels[indices[e]]
@@ -68,11 +68,33 @@ def _count(node, indptr, indices, labels, seen, candidates):
 
 
 @njit(inline="always")
-def _take_score(label, cost, seen):
+def take_score(label, cost, seen):
     """Score of a label, in the precision that decides ties; its tally is cleared."""
     score = np.float32(seen[label, 0] - cost * seen[label, 1])
     seen[label, 0] = 0.0
     return score
+
+
+@njit(inline="always")
+def ask_ahead(t, order, n_users, indptr, indices, weights, labels, flat):
+    """Ask for what the nodes after place `t` of the order need: the sooner, the more steps it takes to know where it lies."""
+    last = order.shape[0] - 1
+    far = order[min(t + 2 * _ROW_AHEAD, last)]
+    ask_for(indptr, far)
+    ask_for(weights, far)
+    ask_for(labels, far)
+    ask_for(indices, indptr[order[min(t + _ROW_AHEAD, last)]])
+    near = order[min(t + _LABEL_AHEAD, last)]
+    ask_for_entries(near, near >= n_users, indptr, indices, labels, flat)
+
+
+@njit(inline="always")
+def move(node, best, weight, labels, own):
+    """The node takes a label, and its weight goes along."""
+    if best != labels[node]:
+        own[best, 1] += weight
+        own[labels[node], 1] -= weight
+        labels[node] = best
 
 
 @compiled()
@@ -94,24 +116,18 @@ def sweep(
     weights : [n] float64
     state : `State`; labels and volumes change in place
 
-    Source: official BACO code (its ties follow a C++ hash set; this rule reproduces its counts to 0.3 %).
+    Source: official BACO code, but for its order of equal scores, which `official_ties` follows. With this one, which costs nothing,
+    the counts on Beauty are within 5 % of the official ones for the weights tried, 0.2 % for the usual ones (tests).
     """
     indptr, indices = graph
     labels, table, candidates = state
-    size, flat = order.shape[0], table.reshape(-1)
-    for t in range(size):
-        far = order[min(t + 2 * _ROW_AHEAD, size - 1)]
-        ask_for(indptr, far)
-        ask_for(weights, far)
-        ask_for(labels, far)
-        ask_for(indices, indptr[order[min(t + _ROW_AHEAD, size - 1)]])
-        near = order[min(t + _LABEL_AHEAD, size - 1)]
-        _ask_for_entries(near, near >= n_users, indptr, indices, labels, flat)
-
+    flat = table.reshape(-1)
+    for t in range(order.shape[0]):
+        ask_ahead(t, order, n_users, indptr, indices, weights, labels, flat)
         node = order[t]
         side = np.uint32(node >= n_users)
         seen, own = table[side], table[1 - side]
-        n_candidates = _count(node, indptr, indices, labels, seen, candidates)
+        n_candidates = count(node, indptr, indices, labels, seen, candidates)
         if n_candidates == 0:
             continue
         weight = weights[node]
@@ -119,13 +135,10 @@ def sweep(
         best, highest = candidates[0], _LOWEST
         for k in range(n_candidates):
             label = candidates[k]
-            score = _take_score(label, cost, seen)
+            score = take_score(label, cost, seen)
             best = label if score >= highest else best  # two selections, no branch: the outcome is hard to predict
             highest = score if score >= highest else highest
-        if best != labels[node]:
-            own[best, 1] += weight
-            own[labels[node], 1] -= weight
-            labels[node] = best
+        move(node, best, weight, labels, own)
 
 
 @compiled()
@@ -147,12 +160,12 @@ def second_labels(
     labels, table, candidates = state
     flat, seen = table.reshape(-1), table[0]
     for user in range(n_users):
-        _ask_for_entries(min(user + _LABEL_AHEAD, n_users - 1), False, indptr, indices, labels, flat)
+        ask_for_entries(min(user + _LABEL_AHEAD, n_users - 1), False, indptr, indices, labels, flat)
         cost = gamma * weights[user]
         best, highest = -1, _LOWEST
-        for k in range(_count(user, indptr, indices, labels, seen, candidates)):
+        for k in range(count(user, indptr, indices, labels, seen, candidates)):
             label = candidates[k]
-            score = _take_score(label, cost, seen)
+            score = take_score(label, cost, seen)
             if score >= highest and taken[label] and label != labels[user]:
                 best, highest = np.int64(label), score
         second[user] = best

@@ -23,6 +23,7 @@ from recq_lib.errors import ConfigError
 from recq_lib.io import paths
 from recq_lib.runs import run as runs
 from recq_lib.runs import store as results
+from recq_lib.sharing.sharing import Sharing
 
 TINY = ("--dataset", "synthetic-tiny", "--profile", "smoke", "--epochs", "2", "--dim", "4", "--layers", "1")
 
@@ -413,6 +414,26 @@ def test_compress_of_a_csv_without_second_rows(capsys, tmp_path):
     arguments = ("compress", "baco", "--csv", str(tmp_path / "own.csv"), "--user", "customer", "--item", "sku", "--gamma", "1")
     code, out, _ = run(capsys, *arguments, "--no-scu", "--json")
     assert code == 0 and json.loads(out)["extra_indices"] == 0 and json.loads(out)["gamma"] == 1
+
+
+def test_compress_takes_options_of_the_method(capsys, tmp_path):
+    compress = ("compress", "baco", "--dataset", "synthetic-smoke", "--gamma", "0.6")
+    found = {}
+    for ties in ("last", "official"):
+        code, _, _ = run(capsys, *compress, "--set", f"ties={ties}", "--set", "sweeps=2", "--output", str(tmp_path / "rows.npz"))
+        assert code == 0
+        found[ties] = Sharing.load(tmp_path / "rows.npz").found
+        assert (found[ties].settings["ties"], found[ties].settings["sweeps"]) == (ties, 2)
+    assert (found["last"].labels != found["official"].labels).any()
+
+
+@pytest.mark.parametrize(("text", "told"), [
+    ("ties=first", "ties is 'first'"), ("tie=last", "option of 'baco' is 'tie'"), ("ties", "must be NAME=VALUE"),
+    ("sweeps=many", "sweeps is 'many', but must be a whole number"), ("gamma=2", "gamma is given twice"),
+])  # fmt: skip
+def test_wrong_options_of_compress_are_told(capsys, text, told):
+    code, out, err = run(capsys, "compress", "baco", "--dataset", "synthetic-tiny", "--gamma", "0.6", "--set", text)
+    assert code == 1 and out == "" and told in err and err.count("\n") == 1
 
 
 @pytest.mark.parametrize(("output", "text"), [("nodir/x.npz", "does not exist"), (".", "is a folder"), ("", "is a folder")])

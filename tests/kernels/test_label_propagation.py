@@ -7,56 +7,10 @@ import pytest
 import scipy.sparse as sp
 from hypothesis import given
 from hypothesis import strategies as st
-from label_propagation_oracle import naive_second, naive_sweep, neighbours_of
+from label_propagation_oracle import Case, cases, gammas, naive_second, neighbours_of
 
 from recq_lib.kernels import label_propagation as kernel
 from recq_lib.kernels.two_way import both_ways, unsigned
-
-
-class Case:
-    """A random graph with labels, weights, volumes and an order; small whole weights make many equal scores."""
-
-    def __init__(self, n_users, n_items, density, seed, *, whole=True, ghost=True):
-        rng = np.random.default_rng(seed)
-        self.train = sp.random(n_users, n_items, density=density, random_state=rng, format="csr", dtype=np.float32)
-        self.train.sort_indices()
-        self.n_users, n = n_users, n_users + n_items
-        self.weights = rng.integers(0, 3, n) / 2.0 if whole else rng.random(n)
-        self.labels = rng.integers(0, n, n).astype(np.uint32)
-        self.order = rng.permutation(n).astype(np.uint32)
-        self.volumes = np.stack([self.weights, self.weights]) if ghost else np.zeros((2, n))
-        for node in range(n):
-            side = 1 if node < n_users else 0
-            self.volumes[side, self.labels[node]] += self.weights[node]
-
-    @property
-    def graph(self):
-        return unsigned(both_ways(self.train))
-
-    def table(self):
-        return np.ascontiguousarray(np.stack([np.zeros_like(self.volumes), self.volumes], axis=2))
-
-    def swept(self, gamma, order=None, indptr_type=None):
-        """(labels, volumes) after one sweep of the kernel; tallies must be clear again."""
-        indptr, indices = self.graph
-        labels, table = self.labels.copy(), self.table()
-        order = self.order if order is None else np.asarray(order, np.uint32)
-        indptr = indptr if indptr_type is None else indptr.astype(indptr_type)
-        kernel.sweep(order, (indptr, indices), self.n_users, gamma, self.weights, kernel.State.of(labels, table, indptr))
-        assert not table[:, :, 0].any()
-        return labels, table[:, :, 1]
-
-    def oracle(self, gamma, order=None):
-        labels, volumes = self.labels.copy(), self.volumes.copy()
-        naive_sweep(self.order if order is None else order, self.n_users, neighbours_of(self.train), gamma, self.weights, labels, volumes)
-        return labels, volumes
-
-
-cases = st.builds(
-    Case, st.integers(1, 9), st.integers(1, 9), st.sampled_from([0.0, 0.2, 0.5, 1.0]), st.integers(0, 10**6),
-    whole=st.booleans(), ghost=st.booleans(),
-)  # fmt: skip
-gammas = st.sampled_from([0.0, 0.25, 0.5, 1.0, 3.0, 1e6]) | st.floats(0, 10)
 
 
 @given(cases)

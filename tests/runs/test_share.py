@@ -44,6 +44,8 @@ def test_baco_meets_a_budget_by_gamma_and_takes_a_given_one(data):
     assert again == rows and again.found.gamma == rows.found.gamma
     plain = share(data, gamma=rows.found.gamma, scu=False, dim=64)
     assert plain.n_parameters(64) == 64 * plain.n_rows
+    official = share(data, gamma=rows.found.gamma, ties="official", dim=64)
+    assert official.found.settings["ties"] == "official" and rows.found.settings["ties"] == "last"
 
 
 SIZED = [m.name for m in registry.METHODS.values() if m.share is not None and "ratio" in m.options]

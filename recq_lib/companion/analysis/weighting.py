@@ -18,7 +18,10 @@ from recq_lib.runs.registry import METHODS
 from recq_lib.runs.run import Plan, identity_of
 
 FULL = "full table"
-_OPTIONS = {"user": "user_weight", "item": "item_weight", "scu": "scu", "ghost": "ghost", "sweeps": "sweeps", "ratio": "ratio"}
+_OPTIONS = {
+    "user": "user_weight", "item": "item_weight", "scu": "scu", "ghost": "ghost", "sweeps": "sweeps", "ratio": "ratio",
+    "order": "cluster_seed",
+}  # fmt: skip
 # the usual value of every choice: BACO as released, at the size of the ablation
 USUAL = {column: METHODS["baco"].options[option] for column, option in _OPTIONS.items()} | {"ratio": SIZE}
 
@@ -43,6 +46,7 @@ def setting_name(method: str, params: Mapping[str, object]) -> str:
     parts += [] if value["ghost"] else ["no ghosts"]
     parts += [] if value["sweeps"] == USUAL["sweeps"] else [f"{value['sweeps']} sweep{'s' if value['sweeps'] > 1 else ''}"]
     parts += [] if value["ratio"] == USUAL["ratio"] else [f"size {value['ratio']:.0%}"]
+    parts += [] if value["order"] == USUAL["order"] else [f"order {value['order']}"]
     return ", ".join(parts)
 
 
@@ -52,7 +56,7 @@ DEFAULT = setting_name("baco", {OPTION + option: USUAL[column] for column, optio
 def runs_table(records: Iterable[RunRecord], metric: str) -> pd.DataFrame:
     """One row per run of study "weighting".
 
-    Columns: name (`setting_name`), method; user, item, scu, ghost, sweeps, ratio (options; None where the method has none); seed;
+    Columns: name (`setting_name`), method; user, item, scu, ghost, sweeps, ratio, order (options; None where the method has none); seed;
     user_rows, item_rows, second (None for the full table); share, parameters over those of the full table; bytes of the table with its
     indices; value of the metric (fraction); key of the record.
     """

@@ -97,20 +97,51 @@ RATIOS = (0.05, 0.1, 0.2, 0.3)
 SIZE = 0.2  # of the ablation: every variant's γ is searched for it
 
 
+ORDERS = (2025, 2026, 2027, 2028, 2029)  # seeds of the orders in which BACO visits nodes (`cluster_seed`); the first is the official code's
+
+
+def _at_size(profile: str, dataset: str, seeds: int, method: str = "baco", ratio: float = SIZE, **options: Any) -> list[Plan]:
+    """A setting of the ablation."""
+    return per_seed(profile, dataset, method, laptop(dataset), seeds, {"ratio": ratio} | options)
+
+
+def _choices(profile: str, seeds: int, **fixed: Any) -> list[Plan]:
+    """BACO's choices, one changed at a time, at equal size: weights × second rows; at paper scale also ghost volumes and sweeps."""
+    dataset = small_dataset(profile)
+
+    def changed(**options: Any) -> list[Plan]:
+        return _at_size(profile, dataset, seeds, **options, **fixed)
+
+    def weighted(user: str, item: str) -> list[Plan]:
+        return for_each((True, False), lambda scu: changed(user_weight=user, item_weight=item, scu=scu))
+
+    plans = for_each(WEIGHTS if profile == "paper" else WEIGHTS[:2], weighted)
+    return plans + (changed(ghost=False) + for_each(SWEEPS, lambda sweeps: changed(sweeps=sweeps)) if profile == "paper" else [])
+
+
 def weighting(profile: str) -> list[Plan]:
     """BACO at equal size: weights × SCU, ghost volumes, number of sweeps; and the curve over sizes beside GraphHash and random rows."""
     dataset, seeds = small_dataset(profile), 1 if profile == "quick" else 3
-    config = laptop(dataset)
-
-    def at_size(method: str = "baco", ratio: float = SIZE, **options: Any) -> list[Plan]:
-        return per_seed(profile, dataset, method, config, seeds, {"ratio": ratio} | options)
-
-    def weighted(user: str, item: str) -> list[Plan]:
-        return for_each((True, False), lambda scu: at_size(user_weight=user, item_weight=item, scu=scu))
-
-    full = per_seed(profile, dataset, "lightgcn", config, seeds)
-    plans = full + for_each(WEIGHTS if profile == "paper" else WEIGHTS[:2], weighted)
+    full = per_seed(profile, dataset, "lightgcn", laptop(dataset), seeds)
+    plans = full + _choices(profile, seeds)
     if profile != "paper":
         return plans
-    plans += at_size(ghost=False) + for_each(SWEEPS, lambda sweeps: at_size(sweeps=sweeps))
-    return plans + for_each([(method, ratio) for ratio in RATIOS for method in ("baco", "graphhash", "random-hash")], at_size)
+    methods = [(method, ratio) for ratio in RATIOS for method in ("baco", "graphhash", "random-hash")]
+    return plans + for_each(methods, lambda method, ratio: _at_size(profile, dataset, seeds, method, ratio))
+
+
+def weighting_orders(profile: str) -> list[Plan]:
+    """The choices of `weighting`, every one under five orders of visits crossed with three seeds; order by order (smoke: three and two)."""
+    if profile == "paper":
+        return for_each(ORDERS, lambda order: _choices(profile, 3, cluster_seed=order))
+    return for_each(ORDERS[:3], lambda order: _choices(profile, 2 if profile == "smoke" else 1, cluster_seed=order))
+
+
+def weighting_orders_large(profile: str) -> list[Plan]:
+    """Some of these choices on re-split Gowalla, five orders crossed with three seeds; order by order. Smaller profiles: none."""
+    chosen = ({}, {"scu": False}, {"user_weight": "sqrt", "item_weight": "sqrt"}, {"item_weight": "uniform"}, {"sweeps": 3})
+
+    def visited(order: int) -> list[Plan]:
+        return for_each(chosen, lambda change: _at_size(profile, "gowalla-resplit", 3, cluster_seed=order, **change))
+
+    return for_each(ORDERS, visited) if profile == "paper" else []

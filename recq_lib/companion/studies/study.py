@@ -100,6 +100,8 @@ STUDIES: dict[str, Grid] = {
     "sharing-laptop": sharing.sharing_laptop,
     "sharing-large": sharing.sharing_large,
     "weighting": sharing.weighting,
+    "weighting-orders": sharing.weighting_orders,
+    "weighting-orders-large": sharing.weighting_orders_large,
 }
 
 

@@ -21,13 +21,15 @@ import numpy as np
 
 from recq_lib.data.interactions import Interactions
 from recq_lib.errors import ConfigError, number, one_of, whole
-from recq_lib.kernels import label_propagation as kernel
+from recq_lib.kernels import label_propagation, official_ties
 from recq_lib.kernels.two_way import both_ways, unsigned
 from recq_lib.sharing.grouping import SEED, Stopwatch, found_by
 from recq_lib.sharing.sharing import Sharing
 
 USER_WEIGHTS = ("degree", "uniform", "sqrt", "log")
 ITEM_WEIGHTS = ("released", *USER_WEIGHTS)
+KERNELS = {"last": label_propagation, "official": official_ties}  # by which of equal scores wins
+TIES = tuple(KERNELS)
 SWEEPS = 5  # Beauty is far from converged then, and its size halves with each further sweep: part of the method, not a limit
 
 
@@ -64,7 +66,7 @@ def objective(labels: np.ndarray, data: Interactions, weights: np.ndarray, gamma
         raise ConfigError(f"labels have shape {labels.shape} and dtype {labels.dtype}; give {n} whole numbers in [0, {n})")
     graph = unsigned(both_ways(data.train))
     gamma, weights = number("gamma", gamma, 0), _weights(data, weights)
-    return kernel.objective(graph, data.n_users, gamma, weights, labels.astype(np.uint32))
+    return label_propagation.objective(graph, data.n_users, gamma, weights, labels.astype(np.uint32))
 
 
 # ---- the solver -----------------------------------------------------------------------------------------------------------
@@ -79,6 +81,7 @@ def cluster(
     seed: int = SEED,
     ghost: bool = True,
     scu: bool = True,
+    ties: str = "last",
     on_sweep: Callable[[int, np.ndarray], None] | None = None,
 ) -> Sharing:
     """Sequential label propagation from one label per node, then secondary user clusters (SCU).
@@ -95,12 +98,14 @@ def cluster(
     ghost : as in the official code a label keeps its first owner's weight on the opposite side too; False is (1) as
         written
     scu : a second label for every user who has a neighbour with another user label
+    ties : which of equal scores wins: "last", the label that first appears last among a node's neighbours, or "official",
+        the one that the official code takes (its published counts to the last row; a tenth slower)
     on_sweep : called with (1, labels), (2, labels), … after each sweep; labels [n_nodes] int32 is a copy
 
-    Raises `ConfigError` for γ < 0, fewer than one sweep, weights of another shape or below 0.
+    Raises `ConfigError` for γ < 0, fewer than one sweep, weights of another shape or below 0, unknown `ties`.
     """
     watch = Stopwatch()
-    rows = Solver(data, weights=weights, sweeps=sweeps, seed=seed, ghost=ghost, scu=scu).solve(gamma, on_sweep)
+    rows = Solver(data, weights=weights, sweeps=sweeps, seed=seed, ghost=ghost, scu=scu, ties=ties).solve(gamma, on_sweep)
     return replace(rows, found=replace(rows.found, seconds=watch.seconds))
 
 
@@ -116,9 +121,11 @@ class Solver:
         seed: int = SEED,
         ghost: bool = True,
         scu: bool = True,
+        ties: str = "last",
     ) -> None:
+        self.kernel = KERNELS[one_of("ties", ties, TIES)]
         sweeps, seed = whole("sweeps", sweeps, 1), whole("seed", seed, 0)
-        self.settings = {"sweeps": sweeps, "seed": seed, "ghost": ghost, "scu": scu}
+        self.settings = {"sweeps": sweeps, "seed": seed, "ghost": ghost, "scu": scu, "ties": ties}
         self.data, self.n, self.n_users = data, data.n_nodes, data.n_users
         self.weights = node_weights(data) if weights is None else _weights(data, weights)
         self.graph = unsigned(both_ways(data.train))
@@ -133,15 +140,15 @@ class Solver:
         """The rows at γ ≥ 0, as `cluster` gives them; `on_sweep` as there. Raises `ConfigError` for another γ."""
         watch, gamma = Stopwatch(), number("gamma", gamma, 0)  # 0 is plain label propagation
         labels, sizes = np.arange(self.n, dtype=np.uint32), []
-        fixed = self.graph, self.n_users, gamma, self.weights, kernel.State.of(labels, self.volumes.copy(), self.graph[0])
+        fixed = self.graph, self.n_users, gamma, self.weights, self.kernel.State.of(labels, self.volumes.copy(), self.graph[0])
         for n_swept, order in enumerate(self.orders, 1):
-            kernel.sweep(order, *fixed)
+            self.kernel.sweep(order, *fixed)
             sizes.append(tuple(int(np.count_nonzero(self._taken(part))) for part in np.split(labels, [self.n_users])))
             if on_sweep is not None:
                 on_sweep(n_swept, labels.astype(np.int32))
         second = np.full(self.n_users, -1, np.int32)
         if self.settings["scu"]:
-            kernel.second_labels(*fixed, self._taken(labels[: self.n_users]), second)
+            self.kernel.second_labels(*fixed, self._taken(labels[: self.n_users]), second)
         known = {"labels": labels.view(np.int32), "sweeps": tuple(sizes)}
         return found_by(self._codebooks(labels, second), "baco", self.data, {"gamma": gamma} | self.settings, watch, **known)
 

@@ -26,6 +26,7 @@ def search_gamma(
     seed: int = SEED,
     ghost: bool = True,
     scu: bool = True,
+    ties: str = "last",
 ) -> Sharing:
     """Find γ so that `Sharing.n_parameters(dim)` meets a budget to a relative `tolerance`; the closest found is given back.
 
@@ -37,7 +38,7 @@ def search_gamma(
     `ConfigError` for a budget out of reach, telling what is in reach.
     """
     watch, budget, tolerance = Stopwatch(), _budget(data, budget_parameters, ratio, dim), number("tolerance", tolerance, 0)
-    solver = Solver(data, weights=weights, sweeps=sweeps, seed=seed, ghost=ghost, scu=scu)
+    solver = Solver(data, weights=weights, sweeps=sweeps, seed=seed, ghost=ghost, scu=scu, ties=ties)
     search = _Search(solver, budget, dim, tolerance)
     if not search.run():
         low, high = search.reach()

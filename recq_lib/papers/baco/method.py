@@ -12,6 +12,7 @@ from recq_lib.sharing.sharing import Sharing
 
 _OPTIONS = {  # γ below 0: searched for the budget
     "gamma": -1.0, "scu": True, "user_weight": "degree", "item_weight": "released", "ghost": True, "sweeps": 5, "tolerance": 0.01,
+    "ties": "last",
 }  # fmt: skip
 
 
@@ -21,6 +22,7 @@ def baco(data: Interactions, config: TrainConfig) -> Sharing:
     settings = {
         "weights": node_weights(data, options["user_weight"], options["item_weight"]),
         "sweeps": options["sweeps"], "seed": options["cluster_seed"], "ghost": options["ghost"], "scu": options["scu"],
+        "ties": options["ties"],
     }  # fmt: skip
     if options["gamma"] >= 0:
         return cluster(data, options["gamma"], **settings)

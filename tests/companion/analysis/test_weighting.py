@@ -6,7 +6,9 @@ import pytest
 from scipy import stats
 
 from recq_lib.companion.analysis import weighting as tables
-from recq_lib.companion.analysis.paired import recalls
+from recq_lib.companion.analysis.orders import crossed
+from recq_lib.companion.analysis.orders import recalls as orders_recalls
+from recq_lib.companion.analysis.paired import paired, recalls
 from recq_lib.companion.studies import study as studies
 from recq_lib.config import TrainConfig
 from recq_lib.runs import store as results
@@ -40,11 +42,13 @@ def test_names_say_what_differs_from_the_default():
     runs = [
         record(), record(user_weight="sqrt", item_weight="sqrt", scu=False), record(ghost=False), record(sweeps=1), record(sweeps=8),
         record(ratio=0.05), record("graphhash", ratio=0.1), record("random-hash"), record("lightgcn"),
+        record(scu=False, cluster_seed=7),
     ]  # fmt: skip
     names = tables.runs_table(runs, "recall_min@20")["name"].tolist()
     assert names == [
         "degree / released", "sqrt / sqrt, no second rows", "degree / released, no ghosts", "degree / released, 1 sweep",
         "degree / released, 8 sweeps", "degree / released, size 5%", "GraphHash, size 10%", "Random, size 20%", "full table",
+        "degree / released, no second rows, order 7",
     ]  # fmt: skip
     assert tables.DEFAULT == names[0]
 
@@ -68,14 +72,23 @@ def test_summary_has_the_half_width_of_students_interval():
 def test_varied_keeps_everything_else_usual():
     runs = [
         record(), record(user_weight="log", item_weight="log"), record(user_weight="log", item_weight="log", scu=False), record(sweeps=3),
-        record(ghost=False), record(ratio=0.1), record("graphhash"), record("lightgcn"),
+        record(ghost=False), record(ratio=0.1), record("graphhash"), record("lightgcn"), record(cluster_seed=7),
     ]  # fmt: skip
     table = tables.runs_table(runs, "recall_min@20")
     assert tables.varied(table)["name"].tolist() == [tables.DEFAULT]
     assert tables.varied(table, "user", "item")["name"].tolist() == [tables.DEFAULT, "log / log"]
     assert len(tables.varied(table, "user", "item", "scu")) == 3
-    for column, name in (("sweeps", "3 sweeps"), ("ghost", "no ghosts"), ("ratio", "size 10%")):
+    for column, name in (("sweeps", "3 sweeps"), ("ghost", "no ghosts"), ("ratio", "size 10%"), ("order", "order 7")):
         assert tables.varied(table, column)["name"].tolist() == [tables.DEFAULT, f"{tables.DEFAULT}, {name}"]
+
+
+def test_orders_of_visits_are_told_apart_and_crossed():
+    runs = [record(seed=seed, value=value, cluster_seed=order) for order, seed, value in ((2025, 0, 0.2), (2025, 1, 0.3), (7, 0, 0.4))]
+    table = tables.runs_table([*runs, record("lightgcn")], "recall_min@20")
+    assert table["order"].tolist()[:3] == [2025, 2025, 7] and table["order"].isna().tolist() == [False, False, False, True]
+    (cell,) = crossed(table).values()
+    assert list(crossed(table)) == [tables.DEFAULT] and cell.index.tolist() == [7, 2025]
+    np.testing.assert_allclose(cell.to_numpy(), [[40, np.nan], [20, 30]])
 
 
 def test_missing_lists_planned_settings_without_a_run():
@@ -103,6 +116,24 @@ def test_recalls_divide_by_the_smaller_of_k_and_test_items(tmp_path, monkeypatch
     np.testing.assert_allclose(found[tables.DEFAULT], [np.zeros(12), [0.5] * 12])
     np.testing.assert_allclose(found[tables.FULL], [[0.5] * 12])
 
+
+def test_recalls_of_orders_are_averaged_over_seeds_and_can_be_tested(tmp_path, monkeypatch, rng):
+    """Two orders with two seeds each, and a third with one seed, which does not fit in; a pair is compared order by order."""
+    monkeypatch.setenv("RECQ_RESULTS_DIR", str(tmp_path))
+    runs, hits = [], {}
+    for order, seed in ((2025, 0), (2025, 1), (7, 0), (7, 1), (8, 0)):
+        for scu in (True, False):
+            hits[order, seed, scu] = rng.integers(0, 5, USERS)
+            runs.append(record(seed=seed, cluster_seed=order, scu=scu, hits=hits[order, seed, scu]))
+            results.save(runs[-1])
+    by_name, orders = orders_recalls(tables.runs_table([*runs, record("lightgcn")], "recall_min@20"))
+    other = f"{tables.DEFAULT}, no second rows"
+    assert orders == {tables.DEFAULT: [7, 2025], other: [7, 2025]}
+    for name, scu in ((tables.DEFAULT, True), (other, False)):
+        expected = [(hits[order, 0, scu] + hits[order, 1, scu]) / 8 for order in (7, 2025)]
+        np.testing.assert_allclose(by_name[name], expected)
+    (tested,) = paired(by_name, [(other, tables.DEFAULT)], orders).itertuples()
+    assert tested.difference == pytest.approx(100 * (by_name[other] - by_name[tables.DEFAULT]).mean()) and tested.seeds.endswith("/2")
 
 
 # ---- choices ---------------------------------------------------------------------------------------------------------------------

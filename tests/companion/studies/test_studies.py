@@ -49,7 +49,8 @@ def test_every_plan_names_a_known_dataset_and_known_options(study, profile):
         registry.resolve(plan.method, plan.config)  # raises on an unknown option or a wrong type
 
 
-CLAIMING = ["bits", "hessian", "sharing", "sharing-laptop", "sharing-large", "weighting", "binary", "layerwise", "annealing"]
+CLAIMING = ["bits", "hessian", "sharing", "sharing-laptop", "sharing-large", "weighting", "weighting-orders", "weighting-orders-large"]
+CLAIMING += ["binary", "layerwise", "annealing"]
 
 
 @pytest.mark.parametrize("study", CLAIMING)
@@ -97,6 +98,34 @@ def test_the_unstopped_runs_are_those_of_table_8_but_for_the_stop():
 def test_the_ablation_compares_variants_at_one_size():
     sizes = {p.config.options["ratio"] for p in plans("weighting", "paper") if p.method == "baco" and "user_weight" in p.config.options}
     assert sizes == {studies_sharing.SIZE}
+
+
+CROSSED = {"weighting-orders": ("lastfm", 16), "weighting-orders-large": ("gowalla-resplit", 5)}
+
+
+@pytest.mark.parametrize("study", CROSSED)
+def test_orders_of_visits_are_crossed_with_seeds(study):
+    """Every setting has each of five orders with each of three seeds, and the orders come one after the other."""
+    dataset, n_settings = CROSSED[study]
+    asked, settings = plans(study, "paper"), defaultdict(set)
+    for plan in asked:
+        seed, params = identity_of(plan)
+        rest = {name: value for name, value in params.items() if name != "option.cluster_seed"}
+        settings[canonical_json(rest)].add((params["option.cluster_seed"], seed))
+        assert (plan.method, plan.dataset, params["option.ratio"]) == ("baco", dataset, studies_sharing.SIZE)
+    assert len(settings) == n_settings
+    assert all(found == set(itertools.product((2025, 2026, 2027, 2028, 2029), (0, 1, 2))) for found in settings.values())
+    orders = [plan.config.options["cluster_seed"] for plan in asked]
+    assert orders == sorted(orders)
+
+
+def test_the_first_of_the_orders_is_that_of_the_ablation():
+    """So its runs are found, not repeated."""
+    def asked(study):
+        return {canonical_json([plan.config.seed, dict(identity_of(plan)[1])]) for plan in plans(study, "paper") if plan.method == "baco"}
+
+    crossed, usual = asked("weighting-orders"), asked("weighting")
+    assert len(crossed & usual) == 16 * 3 and len(usual - crossed) == 3 * 3  # the other three sizes
 
 
 @pytest.mark.slow

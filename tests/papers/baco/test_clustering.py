@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,14 +11,15 @@ import scipy.sparse as sp
 from helpers import random_interactions
 from hypothesis import given
 from hypothesis import strategies as st
-from label_propagation_oracle import naive_second, naive_sweep, neighbours_of
+from label_propagation_oracle import naive_second, naive_sweep, neighbours_of, official_second, official_sweep
 
 from recq_lib.data import load
 from recq_lib.data.interactions import Interactions
 from recq_lib.data.synthetic import generate
 from recq_lib.data.toy import toy
 from recq_lib.errors import ConfigError
-from recq_lib.papers.baco.clustering import ITEM_WEIGHTS, USER_WEIGHTS, Solver, cluster, node_weights, objective
+from recq_lib.kernels import official_ties
+from recq_lib.papers.baco.clustering import ITEM_WEIGHTS, TIES, USER_WEIGHTS, Solver, cluster, node_weights, objective
 
 SMALL = random_interactions(n_users=60, n_items=45, n_pairs=420, test=120, seed=3)  # some users and items have no train pair
 
@@ -28,8 +30,9 @@ def beauty(real_dataset):
     return load("beauty", profile="paper", offline=True)
 
 
-def naive_cluster(data, gamma, weights, sweeps=5, seed=2025, ghost=True):
+def naive_cluster(data, gamma, weights, sweeps=5, seed=2025, ghost=True, ties="last"):
     """(labels, second labels, history) by dictionaries and loops, from the description of the method."""
+    sweep, second = {"last": (naive_sweep, naive_second), "official": (official_sweep, official_second)}[ties]
     n, n_users, rows = data.n_nodes, data.n_users, neighbours_of(data.train)
     labels, volumes = np.arange(n), np.zeros((2, n))
     for node in range(n):
@@ -38,9 +41,9 @@ def naive_cluster(data, gamma, weights, sweeps=5, seed=2025, ghost=True):
                 volumes[side, node] = weights[node]
     rng, history = np.random.default_rng(seed), []
     for _ in range(sweeps):
-        naive_sweep(rng.permutation(n), n_users, rows, gamma, weights, labels, volumes)
+        sweep(rng.permutation(n), n_users, rows, gamma, weights, labels, volumes)
         history.append((len(set(labels[:n_users].tolist())), len(set(labels[n_users:].tolist()))))
-    return labels, naive_second(n_users, rows, gamma, weights, labels, volumes), tuple(history)
+    return labels, second(n_users, rows, gamma, weights, labels, volumes), tuple(history)
 
 
 class TestWeights:
@@ -121,12 +124,14 @@ class TestObjective:
 
 
 class TestCluster:
+    @pytest.mark.parametrize("ties", TIES)
     @pytest.mark.parametrize("ghost", [True, False])
     @pytest.mark.parametrize("user, item, gamma", [("degree", "released", 0.6), ("uniform", "log", 5.0), ("sqrt", "uniform", 2.0)])
-    def test_equals_the_naive_solver(self, ghost, user, item, gamma):
+    def test_equals_the_naive_solver(self, ties, ghost, user, item, gamma):
         weights = node_weights(SMALL, user, item)
-        labels, second, history = naive_cluster(SMALL, gamma, weights, ghost=ghost)
-        got = cluster(SMALL, gamma, weights=weights, ghost=ghost)
+        labels, second, history = naive_cluster(SMALL, gamma, weights, ghost=ghost, ties=ties)
+        got = cluster(SMALL, gamma, weights=weights, ghost=ghost, ties=ties)
+        assert got.found.settings["ties"] == ties
         np.testing.assert_array_equal(got.found.labels, labels)
         assert got.found.sweeps == history
         users, items = sorted(set(labels[:60].tolist())), sorted(set(labels[60:].tolist()))
@@ -237,8 +242,17 @@ class TestCluster:
             cluster(SMALL, 1.0, weights=weights)
 
 
+    def test_the_order_of_equal_scores_decides_and_is_checked(self):
+        data = generate("smoke")
+        last, official = (cluster(data, 0.6, ties=ties) for ties in ("last", "official"))
+        assert (last.found.labels != official.found.labels).any()
+        np.testing.assert_array_equal(cluster(data, 0.6).found.labels, last.found.labels)
+        with pytest.raises(ConfigError, match="ties is 'first'"):
+            cluster(data, 0.6, ties="first")
+
+
 class TestBeauty:
-    """Counts of the official code at γ = 0.1308, seed 2025, on its own split; its order of equal scores is slightly different."""
+    """Counts of the official code at γ = 0.1308, seed 2025, on its own split: to the last row with its order of equal scores."""
 
     SWEEPS = [(11179, 9227), (7915, 7655), (7022, 6823), (5898, 5582), (4173, 3807), (2406, 2147), (1271, 1125), (700, 632)]
 
@@ -259,6 +273,41 @@ class TestBeauty:
         got = cluster(beauty, 0.1308)
         inside = objective(got.found.labels, beauty, node_weights(beauty), 0.0) / beauty.n_train
         assert inside == pytest.approx(0.5975, abs=0.01)
+
+    def test_official_ties_give_every_count_of_the_official_code(self, beauty):
+        got = cluster(beauty, 0.1308, ties="official")
+        assert list(got.found.sweeps) == self.SWEEPS[:5] and (got.n_user_rows, got.n_item_rows) == (4173, 3807)
+        assert (got.n_extra, got.n_parameters(64)) == (18373, 529093)
+        assert list(cluster(beauty, 0.1308, sweeps=8, ties="official").found.sweeps) == self.SWEEPS
+        inside = objective(got.found.labels, beauty, node_weights(beauty), 0.0) / beauty.n_train
+        assert inside == pytest.approx(0.5975, abs=5e-5)
+
+    # labels after five sweeps of a C++ program of ours with the container of the official code, std::unordered_set<long> of g++ 12.2, one
+    # for a sweep: (user, item weights, γ) -> (rows, CRC-32 of the labels as int64). Float32 throughout gives the same labels, float64 the
+    # same but in row 4, where it has (4253, 3855). γ: for the size of GraphHash's table with today's usual order of ties
+    CONTAINER = {
+        ("degree", "released", 0.1308): ((4173, 3807), 1772634946), ("uniform", "released", 0.4423): ((4035, 3633), 667334436),
+        ("sqrt", "released", 0.2442): ((4235, 3847), 2140612066), ("log", "released", 0.2875): ((4254, 3856), 442654018),
+        ("degree", "uniform", 2.0857): ((3936, 4047), 3316006890), ("uniform", "uniform", 6.4681): ((4045, 3970), 189953192),
+    }  # fmt: skip
+
+    @pytest.mark.parametrize("user, item, gamma", CONTAINER)
+    def test_official_ties_give_the_labels_of_the_container(self, beauty, user, item, gamma):
+        rows, checksum = self.CONTAINER[user, item, gamma]
+        weights = node_weights(beauty, user, item)
+        got = cluster(beauty, gamma, weights=weights, ties="official")
+        assert (got.n_user_rows, got.n_item_rows) == rows
+        assert zlib.crc32(got.found.labels.astype("<i8").tobytes()) == checksum
+        usual = cluster(beauty, gamma, weights=weights).found.sweeps[-1]
+        np.testing.assert_allclose(usual, rows, rtol=0.05)
+
+    def test_official_ties_in_the_float32_of_the_official_code(self, beauty):
+        solver = Solver(beauty, ties="official")
+        labels, weights = np.arange(beauty.n_nodes, dtype=np.uint32), solver.weights.astype(np.float32)
+        state = official_ties.State.of(labels, solver.volumes.astype(np.float32), solver.graph[0])
+        for order, expected in zip(solver.orders, self.SWEEPS[:5], strict=True):
+            official_ties.sweep(order, solver.graph, beauty.n_users, np.float32(0.1308), weights, state)
+            assert tuple(np.unique(part).size for part in np.split(labels, [beauty.n_users])) == expected
 
     def test_released_weights_are_barber_modularity_at_another_resolution(self, beauty):
         gamma = 0.1308 * np.sqrt(beauty.n_train / beauty.n_items)

@@ -36,11 +36,13 @@ def test_a_budget_is_met_and_the_answer_is_what_cluster_gives(budget):
 
 
 @pytest.mark.parametrize("gamma", [0.7, 1.0, 1.5])
-@pytest.mark.parametrize("seed, scu", [(0, True), (1, False), (2, True)])
-def test_a_size_that_some_gamma_has_is_found(gamma, seed, scu):
-    size = cluster(SMOKE, gamma, seed=seed, scu=scu).n_parameters(32)
-    rows = search_gamma(SMOKE, budget_parameters=size, dim=32, seed=seed, scu=scu)
-    assert abs(cluster(SMOKE, rows.found.gamma, seed=seed, scu=scu).n_parameters(32) / size - 1) <= 0.01
+@pytest.mark.parametrize("seed, scu, ties", [(0, True, "last"), (1, False, "last"), (2, True, "last"), (2, True, "official")])
+def test_a_size_that_some_gamma_has_is_found(gamma, seed, scu, ties):
+    chosen = {"seed": seed, "scu": scu, "ties": ties}
+    size = cluster(SMOKE, gamma, **chosen).n_parameters(32)
+    rows = search_gamma(SMOKE, budget_parameters=size, dim=32, **chosen)
+    again = cluster(SMOKE, rows.found.gamma, **chosen)
+    assert again == rows and abs(again.n_parameters(32) / size - 1) <= 0.01
     assert rows.found.gamma == pytest.approx(gamma, rel=0.1)
 
 
