@@ -32,12 +32,13 @@ class Book:
     source: str
     protocol: str = ""
 
-    def at(self, profile: str, source: str, records: Iterable[RunRecord] = ()) -> Book:
+    def at(self, profile: str, source: str, records: Iterable[RunRecord] = (), *, protocol: str = "") -> Book:
         """The same notebook with another profile and source: for what is drawn from `records`, or from a toy (always "smoke").
 
-        With `records`, everything shown names their protocols, and how many of them come from code that no commit holds.
+        With `records`, everything shown names their protocols, and how many of them come from code that no commit holds. `protocol` is
+        said where there are none: of a table whose rows name theirs.
         """
-        return dataclasses.replace(self, profile=profile, source=source, protocol=told(records))
+        return dataclasses.replace(self, profile=profile, source=source, protocol=told(records) or protocol)
 
     def show(self, fig: Figure, name: str, *, source: str = "") -> None:
         """Stamp the figure, save it as `<figures>/<notebook>/<name>.{png,pdf}`, and show it."""

@@ -50,6 +50,14 @@ def test_table_says_where_it_came_from(capsys):
     assert second.startswith(" · quick · lastfm, 2 seeds\n") and "0.123" in second and "0  " in second
 
 
+def test_a_table_may_say_that_its_rows_name_their_protocols_but_records_say_more(capsys):
+    frame = pd.DataFrame({"a": [1]})
+    BOOK.at("paper", "records", protocol="each row's own protocol").table(frame, "Claimed")
+    BOOK.at("paper", "records", [baco_record("baco")], protocol="each row's own protocol").table(frame, "Claimed")
+    first, second = capsys.readouterr().out.split("Claimed · ")[1:]
+    assert first.startswith("each row's own protocol · records\n") and second.startswith("BACO's protocol · records\n")
+
+
 def test_records_are_named_by_their_protocol(tmp_path, monkeypatch, capsys, shown):
     monkeypatch.setenv("RECQ_FIGURES_DIR", str(tmp_path))
     clean = [baco_record("baco"), baco_record("baco", seed=1)]

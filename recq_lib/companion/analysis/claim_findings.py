@@ -11,7 +11,7 @@ import pandas as pd
 from recq_lib.companion import studies
 from recq_lib.companion.analysis.paired import recall_of
 from recq_lib.companion.analysis.verdict import BETTER, EQUIVALENT, VERDICTS, WORSE, against_bar
-from recq_lib.companion.report import protocol_of
+from recq_lib.companion.studies import naming
 from recq_lib.evaluation.statistics import compare, mean_interval
 from recq_lib.runs import store as results
 from recq_lib.runs.records import RunRecord
@@ -49,13 +49,13 @@ def untested(why: str, place: str = "") -> list[Finding]:
 
 
 def protocol_in_words(records: Sequence[RunRecord]) -> str:
-    """The nearest named protocol of runs of one study, and in what their settings differ from it; a method's own options not counted."""
-    name, changes = protocol_of(records[0])
-    changes = {key: value for key, value in changes.items() if not key.startswith("option.")}
-    if not changes:
-        return name
-    few = ", ".join(f"{key} {value}" for key, value in changes.items()) if len(changes) < 3 else "laptop scale"
-    return f"{name}, {few}"
+    """The protocols of runs as `studies.naming` calls them; of a laptop's scale without the settings, which would fill the cell.
+
+    Closed forms are named only where nothing is trained.
+    """
+    found = [naming.protocol_of(record) for record in records]
+    trained = [protocol for protocol in found if protocol.name] or found
+    return "; ".join(dict.fromkeys(protocol.title if protocol.laptop else str(protocol) for protocol in trained))
 
 
 def missing(what: str, study: str) -> list[Finding]:

@@ -1,4 +1,4 @@
-"""Figures of notebook 02: propagation on the toy, what an epoch is, accuracy, depth, learning curves."""
+"""Figures of notebook 02: propagation on the toy, what an epoch is, accuracy, depth, learning curves, time."""
 
 from __future__ import annotations
 
@@ -6,15 +6,19 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from recq_lib.companion.figures.accuracy import accuracy
-from recq_lib.companion.plotting import PALETTE, figure, label_lines, method_colour, name_rows, percent_axis
+from recq_lib.companion.plotting import PALETTE, figure, label_lines, legend_below, method_colour, name_rows, percent_axis, plain_numbers
 from recq_lib.data.interactions import Interactions
 from recq_lib.evaluation.statistics import mean_interval
 from recq_lib.runs.records import RunRecord
 from recq_lib.runs.registry import METHODS
+
+_CONTENDERS = {"fast recipe": ("orange", "o"), "BPR": ("blue", "s")}
+_PANELS = 2  # side by side
 
 
 def drift(layers: np.ndarray, data: Interactions) -> Figure:
@@ -176,6 +180,46 @@ def growth(rows: Sequence[Mapping[str, object]]) -> Figure:
     ax.set_xlim(right=6 * ours["edges"].max())
     label_lines(ax)
     return fig
+
+
+def time_to_quality(curves: Mapping[str, Mapping[str, Sequence[Mapping[str, float]]]]) -> Figure:
+    """Recall@20 on validation against seconds of training (logarithmic), one panel a dataset.
+
+    curves : dataset → contender → points of `bench.recipe.curve`: "epoch", "seconds", "recall@20" (a fraction)
+
+    The first point is the model before training. The seconds may be too few for the axis (a random start costs next to nothing), so a
+    curve begins at its first epoch, and what stands before it is a short line at the left edge, at its height.
+    """
+    rows = -(-len(curves) // _PANELS)
+    fig, axes = figure("double", 0.5 + 2.6 * rows, nrows=rows, ncols=min(_PANELS, len(curves)), squeeze=False)
+    for ax, (name, sides) in zip(axes.flat, curves.items()):
+        _panel(ax, name, sides)
+    for ax in axes.flat[len(curves) :]:
+        ax.set_visible(False)
+    legend_below(fig, axes.flat[0])
+    return fig
+
+
+def _panel(ax: Axes, name: str, sides: Mapping[str, Sequence[Mapping[str, float]]]) -> None:
+    ax.set_xscale("log")
+    for contender, points in sides.items():
+        colour, marker = _CONTENDERS[contender]
+        trained = [point for point in points if point["epoch"] > 0]
+        x, y = [point["seconds"] for point in trained], [point["recall@20"] for point in trained]
+        ax.plot(x, y, marker=marker, markersize=4, color=PALETTE[colour], label=contender)
+        for start in points[: len(points) - len(trained)]:
+            ax.plot([0, 0.05], [start["recall@20"]] * 2, transform=ax.get_yaxis_transform(), color=PALETTE[colour], linewidth=2.5)
+        last = trained[-1]
+        plural = "s" if last["epoch"] > 1 else ""
+        text = f"{last['epoch']:.0f} epoch{plural}: {100 * last['recall@20']:.1f} %"
+        ax.annotate(
+            text, (x[-1], y[-1]), xytext=(0, -12), textcoords="offset points", ha="right", va="top", fontsize=8, color=PALETTE[colour]
+        )
+    ax.set(title=name, xlabel="seconds of training", ylabel="Recall@20 on validation", ylim=(0, None))
+    plain_numbers(ax.xaxis)
+    ax.margins(x=0.08, y=0.15)
+    ax.set_ylim(bottom=0)
+    percent_axis(ax, "y")
 
 
 def _seconds(value: float) -> str:

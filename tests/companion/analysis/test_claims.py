@@ -68,7 +68,16 @@ def test_a_share_is_held_against_its_bar_with_interval_seeds_and_protocol(level,
         save(plan, level)
     row = row_of(claims.claims_table(ids=["l2q-recovery"]), "l2q-recovery")
     assert (row["verdict"], row["dataset"], row["seeds"]) == (expected, "lastfm", "3")
-    assert row["number"] == f"{100 * level / 20:.1f} %" and row["protocol"] and row["95 %: users; seeds"].count("[") == 2
+    assert row["protocol"] == "laptop scale of BiGeaR's protocol on validation"
+    assert row["number"] == f"{100 * level / 20:.1f} %" and row["95 %: users; seeds"].count("[") == 2
+
+
+def test_a_finding_names_every_protocol_of_its_runs_as_the_stamps_do():
+    (own, closed) = (save(plans_of("baselines", "beauty", name)[0], 10) for name in ("lightgcn", "mostpop"))
+    longer = dataclasses.replace(own, spec=dataclasses.replace(own.spec, params=own.spec.params | {"patience": 0}))
+    assert findings.protocol_in_words([closed]) == "closed form"
+    assert findings.protocol_in_words([closed, own, own]) == "BACO's protocol"
+    assert findings.protocol_in_words([own, longer]) == "BACO's protocol; BACO's protocol with patience 0"
 
 
 def test_one_seed_leaves_a_share_undecided():
