@@ -153,11 +153,13 @@ def gain_against_correction(found: pd.DataFrame, title: str) -> Figure:
             ax.plot([row.correction] * 2, [row.low, row.high], color=PALETTE[colour], linewidth=0.9, alpha=0.5, zorder=1)
             ax.plot(row.correction, row.difference, marker, color=PALETTE[colour], markerfacecolor=face, markersize=6, zorder=3)
             bits = f"{row.bits}{'' if row.measured == EVERY_EPOCH else '*'}"
-            at = (row.correction, row.difference)
-            ax.annotate(bits, at, (5, 4), textcoords="offset points", fontsize=7.5, color="#555555")
+            at = (row.correction, row.high if np.isfinite(row.high) else row.difference)  # ends of bars lie further apart than points
+            ax.annotate(bits, at, (0, 3), textcoords="offset points", ha="center", va="bottom", fontsize=7.5, color="#555555")
         ax.plot([], [], marker, color=PALETTE[colour], label=dataset)
     ax.axhline(0, color="#555555", linewidth=1.0, zorder=0)
-    ax.set(xlabel="mean correction δ·|error| of GSTE's runs", ylabel="GSTE − STE, points", title=title)
+    notes = "number: bits; bar: 95 % over seeds; hollow: neither better nor worse"
+    ax.set(xlabel=f"mean correction δ·|error| of GSTE's runs\n{notes}", ylabel="GSTE − STE, points", title=title)
+    ax.margins(y=0.1)
     _percent_log(ax, found["correction"])
     legend_below(fig, ax)
     return fig

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator
 
 from recq_lib.companion.figures.accuracy import accuracy
-from recq_lib.companion.plotting import PALETTE, figure, label_lines, legend_below, method_colour, name_rows, percent_axis, plain_numbers
+from recq_lib.companion.plotting import PALETTE, figure, label_lines, method_colour, name_rows, percent_axis, plain_numbers
 from recq_lib.data.interactions import Interactions
 from recq_lib.evaluation.statistics import mean_interval
 from recq_lib.runs.records import RunRecord
@@ -183,43 +183,40 @@ def growth(rows: Sequence[Mapping[str, object]]) -> Figure:
 
 
 def time_to_quality(curves: Mapping[str, Mapping[str, Sequence[Mapping[str, float]]]]) -> Figure:
-    """Recall@20 on validation against seconds of training (logarithmic), one panel a dataset.
+    """Recall@20 on validation against seconds of training (logarithmic), one panel a dataset; the legend says where a curve ends.
 
     curves : dataset → contender → points of `bench.recipe.curve`: "epoch", "seconds", "recall@20" (a fraction)
 
-    The first point is the model before training. The seconds may be too few for the axis (a random start costs next to nothing), so a
-    curve begins at its first epoch, and what stands before it is a short line at the left edge, at its height.
+    A random start costs next to nothing, too little for a logarithmic axis. So curves begin at the first point after training began, and
+    the untrained model is a short line at the left edge.
     """
     rows = -(-len(curves) // _PANELS)
-    fig, axes = figure("double", 0.5 + 2.6 * rows, nrows=rows, ncols=min(_PANELS, len(curves)), squeeze=False)
+    fig, axes = figure("double", 0.3 + 2.7 * rows, nrows=rows, ncols=min(_PANELS, len(curves)), squeeze=False)
     for ax, (name, sides) in zip(axes.flat, curves.items()):
-        _panel(ax, name, sides)
+        for contender, points in sides.items():
+            _course(ax, contender, points)
+        ax.set(title=name, xscale="log", xlabel="seconds of training", ylabel="Recall@20 on validation")
+        ax.margins(x=0.1, y=0.12)
+        ax.set_ylim(bottom=0)
+        ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        ax.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+        plain_numbers(ax.xaxis)
+        percent_axis(ax, "y")
+        ax.legend(loc="lower right")
     for ax in axes.flat[len(curves) :]:
         ax.set_visible(False)
-    legend_below(fig, axes.flat[0])
     return fig
 
 
-def _panel(ax: Axes, name: str, sides: Mapping[str, Sequence[Mapping[str, float]]]) -> None:
-    ax.set_xscale("log")
-    for contender, points in sides.items():
-        colour, marker = _CONTENDERS[contender]
-        trained = [point for point in points if point["epoch"] > 0]
-        x, y = [point["seconds"] for point in trained], [point["recall@20"] for point in trained]
-        ax.plot(x, y, marker=marker, markersize=4, color=PALETTE[colour], label=contender)
-        for start in points[: len(points) - len(trained)]:
-            ax.plot([0, 0.05], [start["recall@20"]] * 2, transform=ax.get_yaxis_transform(), color=PALETTE[colour], linewidth=2.5)
-        last = trained[-1]
-        plural = "s" if last["epoch"] > 1 else ""
-        text = f"{last['epoch']:.0f} epoch{plural}: {100 * last['recall@20']:.1f} %"
-        ax.annotate(
-            text, (x[-1], y[-1]), xytext=(0, -12), textcoords="offset points", ha="right", va="top", fontsize=8, color=PALETTE[colour]
-        )
-    ax.set(title=name, xlabel="seconds of training", ylabel="Recall@20 on validation", ylim=(0, None))
-    plain_numbers(ax.xaxis)
-    ax.margins(x=0.08, y=0.15)
-    ax.set_ylim(bottom=0)
-    percent_axis(ax, "y")
+def _course(ax: Axes, contender: str, points: Sequence[Mapping[str, float]]) -> None:
+    colour, marker = _CONTENDERS[contender]
+    trained = [point for point in points if point["epoch"] > 0]
+    last = trained[-1]
+    end = f"{contender}: {100 * last['recall@20']:.1f} % after {last['epoch']} epoch{'s' if last['epoch'] > 1 else ''}"
+    x, y = ([point[of] for point in trained] for of in ("seconds", "recall@20"))
+    ax.plot(x, y, marker=marker, markersize=4, color=PALETTE[colour], label=end)
+    for start in points[: len(points) - len(trained)]:
+        ax.plot([0, 0.05], [start["recall@20"]] * 2, transform=ax.get_yaxis_transform(), color=PALETTE[colour], linewidth=2.5)
 
 
 def _seconds(value: float) -> str:

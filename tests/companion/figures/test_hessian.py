@@ -91,6 +91,8 @@ def test_gain_leaves_out_settings_that_could_not_act():
     points = {(float(x), float(y)) for line in ax.get_lines() if len(line.get_xdata()) == 1 for x, y in [line.get_xydata()[0]]}
     assert points == {(0.3, 0.5), (0.01, -2.0), (0.1, 0.2), (0.2, 3.0)}
     assert sorted(text.get_text() for text in ax.texts) == ["1", "1", "1*", "2"]  # the star: measured otherwise
+    # numbers stand at the upper ends of the bars, which are a point above the differences here
+    assert {tuple(text.xy) for text in ax.texts} == {(0.3, 1.5), (0.01, -1.0), (0.1, 1.2), (0.2, 4.0)}
 
 
 def test_scale_and_estimator_has_a_panel_per_dataset_and_start():
