@@ -63,3 +63,8 @@ def levels(records: Iterable[RunRecord]) -> pd.DataFrame:
         row = (name, len(group), epochs, recall.mean(), mean_interval(recall).half_width, ndcg.mean())
         rows.append((*row, np.nan if theirs is None else theirs))
     return pd.DataFrame(rows, columns=["dataset", "seeds", "epochs", "Recall@20", "±", "NDCG@20", "published Recall@20, BPR"])
+
+
+def levels_in_text(records: Iterable[RunRecord]) -> pd.DataFrame:
+    """`levels` as text of two digits, "–" for what is not known: for README."""
+    return levels(records).map(lambda value: value if isinstance(value, (str, int)) else "–" if np.isnan(value) else f"{value:.2f}")

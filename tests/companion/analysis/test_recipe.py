@@ -46,3 +46,12 @@ def test_levels_have_means_an_interval_over_seeds_and_what_is_published():
     assert gowalla["±"] == pytest.approx(4.302653 / math.sqrt(3), rel=1e-6) and gowalla["NDCG@20"] == pytest.approx(9)
     assert gowalla["published Recall@20, BPR"] == 18.24  # README of LightGCN-PyTorch
     assert math.isnan(pinterest["±"]) and math.isnan(pinterest["published Recall@20, BPR"])  # one seed; a cleaned dataset
+
+
+def test_levels_as_text_have_two_digits_and_a_dash_for_what_is_unknown():
+    text = recipe.levels_in_text([run_of("gowalla", 0, 0.18), run_of("gowalla", 1, 0.19), run_of("pinterest", 0, 0.15)])
+    # two seeds: t of one degree of freedom times half their distance
+    assert text.to_numpy().tolist() == [
+        ["gowalla", 2, "10", "18.50", f"{12.706205 * 0.5:.2f}", "9.25", "18.24"],
+        ["pinterest", 1, "10", "15.00", "–", "7.50", "–"],
+    ]
