@@ -152,7 +152,9 @@ def _told(record: RunRecord) -> str:
     sizes = ", ".join(f"{part} {size / 1e6:,.3f} MB" for part, size in record.n_bytes.items())
     if "epochs" in record.timings:  # closed forms have none
         best, last = int(record.timings["best_epoch"]), int(record.timings["epochs"]) - 1
-        lines.append(f"epochs: best {best}, last {last}; the best of those evaluated is kept")
+        fixed = spec.params["select_on"] == "none"
+        kept = "the last is kept, nothing was evaluated before" if fixed else "the best of those evaluated is kept"
+        lines.append(f"epochs: {'' if fixed else f'best {best}, '}last {last}; {kept}")
     return "\n".join([f"{spec.method} on {spec.dataset}, seed {spec.seed} (record {spec.key})", *lines, f"bytes: {sizes}"])
 
 
