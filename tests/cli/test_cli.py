@@ -321,7 +321,7 @@ def test_every_setting_is_a_flag():
 
 
 def test_a_run_of_fixed_length_says_so(capsys):
-    flags = ("--protocol", "fast", "--select-on", "none", "--epochs", "2", "--dim", "8", "--no-save")
+    flags = ("--protocol", "fast", "--select-on", "none", "--epochs", "2", "--dim", "8", "--ks", "5", "20", "--no-save")
     code, out, _ = run(capsys, "train", "lightgcn", "--dataset", "synthetic-tiny", *flags)
     assert code == 0 and "epochs: last 1; the last is kept, nothing was evaluated before" in out
     assert "best_" not in out
