@@ -197,7 +197,8 @@ def test_report_of_every_committed_record():
 
     records = results.find(paths.project_root() / "results", profile="paper", arrays=False)
     table = against_published(records)
-    quotable = [group[0] for group in groups(records) if group[0].history and protocol_of(group[0])[0] != "ngcf"]
+    unprinted = {"ngcf", "fast"}  # of these protocols no paper prints numbers that we know
+    quotable = [group[0] for group in groups(records) if group[0].history and protocol_of(group[0])[0] not in unprinted]
     assert len(table.drop_duplicates(["dataset", "method", "protocol", "differs"])) == len(quotable) > 100
     assert {text.removeprefix("laptop scale of ").split("'")[0] for text in table["protocol"]} == {"BACO", "BiGeaR", "LightGCN"}
     assert table["published"].notna().any() and table.loc[table["differs"] != "", "published"].isna().all()

@@ -43,6 +43,8 @@ class TestCommitted:
         of_papers = {(r.spec.dataset, naming.protocol_of(r).name) for r in committed if naming.protocol_of(r).of_a_paper}
         assert of_papers == {("beauty", "baco"), ("beauty", "ngcf"), ("ml1m", "l2q-authors")}
         for record in committed:
+            if naming.protocol_of(record).name in naming.OURS:
+                continue
             small = record.spec.params.get("lr") in (5e-3, 1e-2) or record.spec.params.get("batch_size") in (4096, 16384)
             assert not (small and naming.protocol_of(record).of_a_paper)
             assert not small or naming.protocol_of(record).laptop
