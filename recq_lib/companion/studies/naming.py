@@ -29,7 +29,10 @@ TITLES = {
 OURS = {"fast"}  # no paper's
 _LAPTOPS = (("l2q", codes.laptop, SMALL), ("lightgcn", bits.laptop, SMALL), ("baco", sharing.laptop, (*SMALL, *sharing.LARGE)))
 _LENGTH = {"epochs", "eval_every", "patience"}
-_WORDS = {"dim": "d", "batch_size": "batch", "lr": "step", "l2": "λ", "epochs": "epochs", "n_layers": "L", "init_std": "start σ", "select_on": "epoch chosen on"}
+_WORDS = {
+    "dim": "d", "batch_size": "batch", "lr": "step", "l2": "λ", "epochs": "epochs", "n_layers": "L", "init_std": "start σ",
+    "select_on": "epoch chosen on",
+}  # fmt: skip
 _SHOWN = 4  # values of one setting that are listed; of more the smallest and the largest
 
 
