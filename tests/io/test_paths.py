@@ -88,9 +88,8 @@ def test_variables_come_first(installed, monkeypatch):
         assert folder() == installed / "own" / name
 
 
-def test_without_any_home_the_variable_to_set_is_named(installed):
-    """HOME unset and a user id that the system has no entry for, as in some containers."""
-    code = """
+# HOME unset and a user id that the system has no entry for, as in some containers
+WITHOUT_HOME = """
 import pwd
 def unknown(uid): raise KeyError(uid)
 pwd.getpwuid = unknown
@@ -101,8 +100,13 @@ try:
 except ConfigError as error:
     print(error)
 """
-    done = subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": str(Path(__file__).parents[2])}, capture_output=True, text=True)
-    assert done.returncode == 0 and "this user has no home folder; set RECQ_CACHE_DIR" in done.stdout, done.stderr
+
+
+def test_without_any_home_the_variable_to_set_is_named(installed):
+    environment = {"PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run([sys.executable, "-c", WITHOUT_HOME], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "this user has no home folder; set RECQ_CACHE_DIR" in done.stdout
 
 
 def test_home_unset_is_looked_up(monkeypatch):
