@@ -9,7 +9,7 @@ The official codes keep and multiply floats, so packing, file and search are our
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,11 +19,12 @@ from numpy.typing import ArrayLike
 
 from recq_lib.codes import file
 from recq_lib.codes.planes import levels_of, n_words, planes_of, planes_of_signs, top_level
-from recq_lib.codes.search import ItemScores, best_lists
+from recq_lib.codes.search import Passing, Resident, best_items, checked_request, lists_of, rows_of_scores
 from recq_lib.errors import ConfigError, RecordError, whole
 from recq_lib.io.frozen import fixed
 from recq_lib.kernels.topk import tie_order
 
+_MANY = 256  # users from which on a ranking does not keep the items laid out: laying them out takes a small part of the time
 Vectors = ArrayLike  # numpy, nested lists, or torch on any device (a tensor is array-like)
 
 
@@ -61,7 +62,7 @@ class Codes:
     weights: np.ndarray
     dim: int
     n_users: int
-    _laid_out: dict[int, ItemScores] = field(default_factory=dict, init=False)  # what search keeps, by the seed of its order of ties
+    _laid_out: dict[int, Resident] = field(default_factory=dict, init=False)  # what search keeps, by the seed of its order of ties
 
     def __post_init__(self) -> None:
         planes = self.planes
@@ -70,8 +71,7 @@ class Codes:
         if not fits or planes.shape[3] != n_words(self.dim):
             rule = f"uint64 [S, N, bits, {n_words(self.dim)}] with S at least 1, for dim {self.dim} of at least 1"
             raise ConfigError(f"planes are {planes.dtype} of shape {planes.shape}, but must be {rule}")
-        largest = self.dim * top_level(planes.shape[2]) ** 2
-        if largest >= 2**31:
+        if self.largest >= 2**31:
             raise ConfigError(f"{self.dim} columns of {self.bits} bits give scores beyond 32-bit integers; use fewer bits or columns")
         if self.dim % 64 and (planes[..., -1] >> np.uint64(self.dim % 64)).any():
             raise ConfigError(f"bits behind column {self.dim} are set, but must be 0; make codes with Codes.from_signs or from_levels")
@@ -139,10 +139,16 @@ class Codes:
         """c, odd integers, int16 [S, N, d]: signs where there is 1 bit."""
         return levels_of(self.planes, self.dim)
 
-    def factors(self) -> np.ndarray:
-        """w_l·s_x^(l), float32 [S, N]: by what a node's codes are multiplied."""
-        ones = np.ones((1, self.n_nodes), np.float32)
-        return self.weights[:, None] * (ones if self.scales is None else self.scales)
+    @property
+    def largest(self) -> int:
+        """d·L², the largest product of two codes of a segment."""
+        return self.dim * top_level(self.bits) ** 2
+
+    def factors(self, rows: np.ndarray | None = None) -> np.ndarray:
+        """w_l·s_x^(l), float32 [S, N], or of some `rows` of the nodes: by what a node's codes are multiplied."""
+        rows = np.arange(self.n_nodes) if rows is None else rows
+        ones = np.ones((1, rows.size), np.float32)
+        return self.weights[:, None] * (ones if self.scales is None else self.scales[:, rows])
 
     def vectors(self) -> np.ndarray:
         """z, float32 [N, S·d], segments side by side: what a float model scores with."""
@@ -171,11 +177,16 @@ class Codes:
 
         Products of codes are exact integers where d·L² <= 2^24 (rounded to 24 bits beyond); factors and their sums are float32.
         """
-        return self._layout(tie_seed=0).by_id(users)
+        return rows_of_scores(self._layout(tie_seed=0), users)
 
-    def tiles(self, order: np.ndarray) -> Callable[[np.ndarray], Iterator[np.ndarray]]:
-        """What `evaluation.rank` asks of a model with scores of its own: for a block of users, scores [B, m] of items in this order."""
-        return ItemScores(self, order)
+    def best(self, users: np.ndarray, k: int, masks: Sequence[sp.csr_matrix], tie_seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """What `evaluation` asks of a scorer that ranks by itself: items [n, k] and scores, as `kernels.topk.best`; all is checked before.
+
+        Many users are ranked while items are laid out part by part, so that this takes little more memory than the codes and the lists.
+        """
+        if users.size < _MANY or tie_seed in self._laid_out:
+            return best_items(self._layout(tie_seed), users, k, masks)
+        return best_items(Passing(self, tie_order(self.n_items, tie_seed)), users, k, masks)
 
     def search(
         self, users: ArrayLike, k: int = 20, exclude: sp.csr_matrix | None = None, *, tie_seed: int = 0
@@ -189,8 +200,8 @@ class Codes:
         exclude : CSR matrix [n_users, n_items]; an item that is stored in a user's row is not returned to that user
         tie_seed : among equal scores the item that comes first in a permutation with this seed wins, as in `evaluation.evaluate`
 
-        The first call lays the items out for the kernel, which takes their planes' memory once more; the layout is kept. Scores are in
-        memory for a tile of users and items at a time.
+        The first call lays the items out for the kernel, which takes their planes' memory once more; the layout is kept. No row of scores
+        is ever in memory. An `Index` keeps only what is laid out, has a file of its own, and answers in the ids of your data.
         Raises `ConfigError` for unknown users, a k below 1, and an `exclude` of another shape.
 
         >>> import numpy as np, scipy.sparse as sp
@@ -204,13 +215,14 @@ class Codes:
         [[1, 2], [1, 2]]
         """
         layout = self._layout(tie_seed)
-        return best_lists(layout, users, k, () if exclude is None else (exclude,), layout.order, self.n_users)
+        numbers, k, masks = checked_request(users, k, () if exclude is None else (exclude,), self.n_users, self.n_items)
+        return lists_of(*best_items(layout, numbers, k, masks))
 
-    def _layout(self, tie_seed: int) -> ItemScores:
+    def _layout(self, tie_seed: int) -> Resident:
         """Items laid out for the kernel, kept from the last call."""
         layout = self._laid_out.get(tie_seed)
         if layout is None:
-            layout = ItemScores(self, tie_order(self.n_items, tie_seed))
+            layout = Resident(self, tie_order(self.n_items, tie_seed))
             self._laid_out.clear()
             self._laid_out[tie_seed] = layout
         return layout

@@ -1,84 +1,149 @@
-"""Search in codes: scores of users with items, tile by tile, and the best of them. The kernels are `popcount` and `topk`."""
+"""Search in codes: the best items of users and whole rows of scores. The kernels are `code_scores` and `code_topk`.
+
+Items are scored in the order of ties. They are laid out for the kernel once and kept (`Resident`), for a user at a time, or a part at a time
+and forgotten (`Passing`), so that evaluating needs little more memory than the codes.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from recq_lib.errors import ConfigError, whole
-from recq_lib.kernels import popcount, topk
+from recq_lib.kernels import code_scores, code_topk, topk
+from recq_lib.kernels.instructions import GROUP
+from recq_lib.kernels.item_groups import ItemGroups, Users, group_items, lay_users
 
 if TYPE_CHECKING:
     import scipy.sparse as sp
 
     from recq_lib.codes.codes import Codes
 
-_TILE_SCORES = 1 << 20  # scores in memory at once (4 MB), so long as a user's tile has 1,024 items at least
-_LEAST_ITEMS = 1024
+_PART_BYTES = 1 << 21  # of items' codes that are laid out at once; one group at least
+_USERS = 2048  # whose excluded items are in memory at once
 
 
-class ItemScores:
-    """Codes laid out for the kernel, items in the order given: `position → item`. Scores do not depend on the order.
+class Laid(Protocol):
+    """Codes as search reads them.
 
-    Raises `ConfigError` where there are no users or no items, where `order` does not list the items, or where scores exceed float32.
+    order : int32 [I], position → item; place_of : int32 [I], its inverse
+    users : codes of these users (numbers, already checked) for the kernel
+    parts : (first position, items laid out) in rising order
     """
 
-    def __init__(self, codes: Codes, order: np.ndarray) -> None:
-        n, factors = codes.n_users, codes.factors()
+    order: np.ndarray
+    n_users: int
+
+    @property
+    def place_of(self) -> np.ndarray: ...
+
+    def users(self, numbers: np.ndarray) -> Users: ...
+
+    def parts(self) -> Iterator[tuple[int, ItemGroups]]: ...
+
+
+@dataclass
+class Passing:
+    """Items laid out part by part. Raises `ConfigError` where there are no users or no items, and where scores may exceed float32."""
+
+    codes: Codes
+    order: np.ndarray
+
+    def __post_init__(self) -> None:
+        n, codes = self.codes.n_users, self.codes
         if not 0 < n < codes.n_nodes:
             raise ConfigError(f"codes hold {n} users and {codes.n_items} items; scoring needs at least one of each")
-        if order.size != codes.n_items:
-            raise ConfigError(f"codes hold {codes.n_items} items, but {order.size} are to be ranked; they must be of the same data")
-        largest = np.abs(factors[:, :n]).max(axis=1).astype(np.float64) * np.abs(factors[:, n:]).max(axis=1)
-        if largest.sum() * codes.dim * (2**codes.bits - 1) ** 2 > np.finfo(np.float32).max:
-            raise ConfigError("scores of these codes can exceed float32; divide the scales or weights by a constant")
-        self.order = order
-        self._planes, self._factors, self._dim = codes.planes[:, :n], factors[:, :n], codes.dim
-        self._items = popcount.group_items(codes.planes[:, n:][:, order], factors[:, n:][:, order])
+        if self.order.size != codes.n_items:
+            raise ConfigError(f"codes hold {codes.n_items} items, but {self.order.size} are to be ranked; they must be of the same data")
+        check_range(codes.weights, *((None, None) if codes.scales is None else (codes.scales[:, :n], codes.scales[:, n:])), codes.largest)
 
-    def __call__(self, users: np.ndarray) -> Iterator[np.ndarray]:
-        """Tiles [B, m] of the scores of `users`, one behind the other."""
-        users = user_numbers(users, self._planes.shape[1])
-        planes, factors, n_items = self._planes[:, users], self._factors[:, users], self._items.n_items
-        width = min(max(_LEAST_ITEMS, _TILE_SCORES // max(1, users.size) // 32 * 32), n_items)
-        buffer = np.empty(users.size * width, np.float32)
-        for first in range(0, n_items, width):
-            items = self._items.part(first, width)
-            out = buffer[: users.size * items.n_items].reshape(users.size, items.n_items)
-            popcount.scores(planes, factors, items, self._dim, out)
-            yield out
+    @property
+    def n_users(self) -> int:
+        return self.codes.n_users
 
-    def by_id(self, users: ArrayLike) -> np.ndarray:
-        """All scores of `users`, [B, I], in the order of the items' ids."""
-        users = user_numbers(users, self._planes.shape[1])
-        out, first = np.empty((users.size, self.order.size), np.float32), 0
-        for tile in self(users):
-            out[:, self.order[first : first + tile.shape[1]]] = tile
-            first += tile.shape[1]
-        return out
+    @cached_property
+    def place_of(self) -> np.ndarray:
+        return topk.positions(self.order)
+
+    def users(self, numbers: np.ndarray) -> Users:
+        return lay_users(self.codes.planes, self.codes.factors(numbers), self.codes.dim, numbers)
+
+    def parts(self) -> Iterator[tuple[int, ItemGroups]]:
+        step = max(1, _PART_BYTES // self.codes.planes[:, :1].nbytes // GROUP) * GROUP
+        for first in range(0, self.order.size, step):
+            yield first, self.group(slice(first, first + step))
+
+    def group(self, places: slice) -> ItemGroups:
+        rows = self.codes.n_users + self.order[places].astype(np.int64)
+        return group_items(self.codes.planes, self.codes.factors(rows), self.codes.dim, rows)
 
 
-def best_lists(
-    tiles: topk.Tiles, users: ArrayLike, k: int, exclude: Sequence[sp.csr_matrix], order: np.ndarray, n_users: int | None
-) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """The `k` best items of each user and their scores, one array per user each; fewer where fewer are left.
+class Resident(Passing):
+    """All items laid out, which takes their codes' memory once more."""
 
-    Parameters
-    ----------
-    tiles : scores of a block of users, items in the `order` of ties
-    exclude : matrices [users, items]; what is stored in a user's row of any is left out
-    n_users : users that there are; None where the scorer does not tell, then as many as `exclude` has rows
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.items = self.group(slice(None))
 
-    Raises `ConfigError` for unknown users, a k below 1, and an `exclude` that is not a sparse matrix [users, items].
+    def parts(self) -> Iterator[tuple[int, ItemGroups]]:
+        yield 0, self.items
+
+
+def check_range(weights: np.ndarray, users: np.ndarray | None, items: np.ndarray | None, largest: int) -> None:
+    """Raises `ConfigError` where scores can exceed float32: scales [S, n] of both sides (None: 1), `largest` product of two codes."""
+
+    def most(scales):
+        return 1.0 if scales is None else np.maximum(scales.max(axis=1), -scales.min(axis=1)).astype(np.float64)
+
+    if (np.square(weights.astype(np.float64)) * most(users) * most(items)).sum() * largest > np.finfo(np.float32).max:
+        raise ConfigError("scores of these codes can exceed float32; divide the scales or weights by a constant")
+
+
+def best_items(laid: Laid, users: np.ndarray, k: int, masks: Sequence) -> tuple[np.ndarray, np.ndarray]:
+    """Items [n, k] (int32) and their scores (float32) for `users` [n], best first, -1 and minus infinity where no item is left.
+
+    masks : CSR matrices [users, items]; the items stored in a user's row are left out. All are checked before.
     """
-    n_users, masks = masks_of(exclude, n_users, order.size)
-    k, wanted = whole("k", k, 1), user_numbers(users, n_users)
-    ids, scores = topk.best(tiles, wanted, min(k, order.size), masks, order, block=topk.USERS)
-    counts = (ids >= 0).sum(axis=1)
-    return [row[:n] for row, n in zip(ids, counts, strict=True)], [row[:n] for row, n in zip(scores, counts, strict=True)]
+    place_of = laid.place_of if masks else None
+    if code_topk.few(users.size) and isinstance(laid, Resident):
+        return code_topk.best_of_few(laid.users(users), laid.items, topk.excluded(masks, users, place_of), k, laid.order)
+    scores, places = topk.heaps(users.size, k, laid.order.size)
+    for first, items in laid.parts():
+        for begin in range(0, users.size, _USERS):
+            part = slice(begin, begin + _USERS)
+            skip = topk.excluded(masks, users[part], place_of)
+            code_topk.push(laid.users(users[part]), items, first, skip, scores[part], places[part])
+    return topk.finish(scores, places, laid.order)
+
+
+def rows_of_scores(laid: Laid, users: ArrayLike) -> np.ndarray:
+    """All scores of `users`, [B, I], in the order of the items' ids."""
+    users = user_numbers(users, laid.n_users)
+    out, of_users = np.empty((users.size, laid.order.size), np.float32), laid.users(users)
+    for first, items in laid.parts():
+        block = np.empty((users.size, items.n_items), np.float32)
+        code_scores.scores(of_users, items, block)
+        out[:, laid.order[first : first + items.n_items]] = block
+    return out
+
+
+def lists_of(items: np.ndarray, scores: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Rows [n, k] as one array per user each, without what stands for no item."""
+    counts = (items >= 0).sum(axis=1)
+    return [row[:n] for row, n in zip(items, counts, strict=True)], [row[:n] for row, n in zip(scores, counts, strict=True)]
+
+
+def checked_request(
+    users: ArrayLike, k: int, exclude: Sequence[sp.csr_matrix], n_users: int | None, n_items: int
+) -> tuple[np.ndarray, int, list[sp.csr_matrix]]:
+    """(numbers of users, k within the catalogue, masks). Raises `ConfigError` for unknown users, a k below 1, and a wrong `exclude`."""
+    n_users, masks = masks_of(exclude, n_users, n_items)
+    return user_numbers(users, n_users), min(whole("k", k, 1), n_items), masks
 
 
 def user_numbers(users: ArrayLike, n_users: int | None) -> np.ndarray:

@@ -16,7 +16,7 @@ from recq_lib.data.interactions import Interactions
 from recq_lib.errors import ConfigError, whole
 from recq_lib.evaluation import metrics
 from recq_lib.evaluation.ranking_device import rank_on_device
-from recq_lib.evaluation.scorers import TILE_USERS, Scorer, Scores, scores_of
+from recq_lib.evaluation.scorers import Scorer, Scores, check_vectors, scores_of
 from recq_lib.kernels import topk
 
 
@@ -84,7 +84,9 @@ def evaluate(
     if not isinstance(data, Interactions):
         kind = type(data).__name__
         raise ConfigError(f"data is of type {kind}, but must be Interactions; the scorer comes first: evaluate(scorer, data)")
-    ks, scores = _check_cutoffs(ks, data.n_items), scores_of(scorer)
+    ks, scores = _check_cutoffs(ks, data.n_items), scores_of(scorer, data.n_items)
+    if scores.vectors is not None:
+        check_vectors(*scores.vectors)  # of users that are not ranked too
     scores.sizes(data.n_users, data.n_items, f"{data.name} has")
     relevant = data.split(split)
     counts = np.diff(relevant.indptr)
@@ -107,17 +109,16 @@ def rank(scorer: Scorer, users: np.ndarray, n_items: int, k: int, masks: Sequenc
 
     Raises `ConfigError` for a catalogue that is not the scorer's, unknown users and masks of another shape.
     """
-    scores = scores_of(scorer)
+    scores = scores_of(scorer, n_items)
     n_users, n_items = scores.sizes(None, n_items, "the catalogue to rank has")
     n_users, masks = masks_of(masks, n_users, n_items)
     return _ranked(scores, user_numbers(users, n_users), n_items, k, masks, tie_seed)
 
 
 def _ranked(scores: Scores, users: np.ndarray, n_items: int, k: int, masks: Sequence, tie_seed: int) -> np.ndarray:
-    order = topk.tie_order(n_items, tie_seed)
     if scores.vectors is not None and scores.vectors[0].device.type != "cpu":
-        return rank_on_device(*scores.vectors, users, k, masks, order)
-    return topk.best(scores.tiles(order), users, k, masks, order, block=TILE_USERS)[0]
+        return rank_on_device(*scores.vectors, users, k, masks, topk.tie_order(n_items, tie_seed))
+    return scores.best(users, k, masks, tie_seed)[0]
 
 
 def _contains(matrix: sp.csr_matrix, users: np.ndarray, items: np.ndarray) -> np.ndarray:

@@ -1,20 +1,22 @@
-"""What can be ranked and searched, and `scores_of`, which turns any of it into sizes and tiles of scores."""
+"""What can be ranked and searched, and `scores_of`, which turns any of it into sizes and `best`, which ranks."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
 
 from recq_lib.errors import ConfigError
 from recq_lib.kernels import topk
+from recq_lib.kernels.dots import AT_ONCE, dots
 
-# scores of one tile stay in the cache near a core between the product and the scan
-TILE_USERS, _TILE_ITEMS = topk.USERS, 1024
+if TYPE_CHECKING:
+    import scipy.sparse as sp
+
+_TILE_SCORES, _LEAST_ITEMS = 1 << 21, 4096  # scores in memory at once (8 MB), so long as a user's tile has 4,096 items at least
 _LARGEST = float(np.finfo(np.float32).max)
 
 
@@ -33,14 +35,14 @@ class Embedder(Protocol):
     def embeddings(self) -> tuple[torch.Tensor, torch.Tensor]: ...
 
 
-class Tiled(Protocol):
-    """What codes offer: scores tile by tile, items in the order given; sizes as a `BlockScorer`."""
+class Ranker(Protocol):
+    """What codes and indexes offer: the best items by themselves, as `kernels.topk.best`; sizes as a `BlockScorer`."""
 
-    def tiles(self, order: np.ndarray) -> topk.Tiles: ...
+    def best(self, users: np.ndarray, k: int, masks: Sequence[sp.csr_matrix], tie_seed: int) -> tuple[np.ndarray, np.ndarray]: ...
 
 
 Vectors = torch.Tensor | np.ndarray
-Scorer = Embedder | Tiled | BlockScorer | tuple[Vectors, Vectors]
+Scorer = Embedder | Ranker | BlockScorer | tuple[Vectors, Vectors]
 
 
 @dataclass(frozen=True)
@@ -51,14 +53,14 @@ class Scores:
     ----------
     name : for messages
     n_users, n_items : None where the scorer does not tell
-    tiles : order of items → scores of a block of users on the CPU, tile by tile
-    vectors : checked pair (users [U, D], items [I, D]) where scores are their inner products, else None
+    best : (users [n], k, CSR masks, tie_seed) → items [n, k] and scores on the CPU, as `kernels.topk.best`; requests are checked before
+    vectors : pair (users [U, D], items [I, D]), float32 on one device, where scores are their inner products, else None
     """
 
     name: str
     n_users: int | None
     n_items: int | None
-    tiles: Callable[[np.ndarray], topk.Tiles]
+    best: Callable[[np.ndarray, int, Sequence[sp.csr_matrix], int], tuple[np.ndarray, np.ndarray]]
     vectors: tuple[torch.Tensor, torch.Tensor] | None = None
 
     def sizes(self, n_users: int | None, n_items: int | None, whose: str) -> tuple[int | None, int]:
@@ -72,19 +74,24 @@ class Scores:
         return self.n_users if n_users is None else n_users, items
 
 
-def scores_of(scorer: Scorer) -> Scores:
-    """`scorer` as `Scores`. Raises `ConfigError` for what is none, and for vectors that cannot be multiplied in float32."""
+def scores_of(scorer: Scorer, n_items: int | None = None) -> Scores:
+    """`scorer` as `Scores`; `n_items` is asked only where it does not tell. Raises `ConfigError` for what is none.
+
+    Vectors are looked at when they are multiplied: a score that is no finite number ends the ranking with its cause. `check_vectors` looks
+    at all of them.
+    """
     name = type(scorer).__name__
-    if hasattr(scorer, "tiles"):  # scores in the order that they are asked for, such as `Codes`
-        return Scores(name, _size(scorer, "user"), _size(scorer, "item"), scorer.tiles)
+    if hasattr(scorer, "best"):  # codes and indexes
+        return Scores(name, _size(scorer, "user"), _size(scorer, "item"), scorer.best)
     if hasattr(scorer, "score_block"):
-        return Scores(name, _size(scorer, "user"), _size(scorer, "item"), partial(_BlockTiles, scorer))
+        size = _size(scorer, "item")
+        return Scores(name, _size(scorer, "user"), size, _BlockRanker(scorer, n_items if size is None else size))
     pair = scorer.embeddings() if hasattr(scorer, "embeddings") else scorer
     if not isinstance(pair, (tuple, list)) or len(pair) != 2:
         got = f"a {name} of {len(pair)}" if isinstance(pair, (tuple, list)) else f"of type {name}"
         raise ConfigError(f"scorer is {got}, but must be a model, Codes, a pair (user vectors, item vectors) or offer score_block")
-    users, items = _checked(*pair)
-    return Scores(name, len(users), len(items), partial(_DotTiles, users, items), (users, items))
+    users, items = _pair(*pair)
+    return Scores(name, len(users), len(items), _DotRanker(users, items), (users, items))
 
 
 def _size(scorer: Any, side: str) -> int | None:
@@ -95,20 +102,27 @@ def _size(scorer: Any, side: str) -> int | None:
 # ---- vectors ------------------------------------------------------------------------------------------------------------------
 
 
-def _checked(users: Vectors, items: Vectors) -> tuple[torch.Tensor, torch.Tensor]:
-    """Both as float32 on one device, after checks of shape and size."""
-    users, items = _tensor("user", users), _tensor("item", items)
-    if users.ndim != 2 or items.ndim != 2 or users.shape[1] != items.shape[1]:
-        shapes = f"{tuple(users.shape)} and {tuple(items.shape)}"
-        raise ConfigError(f"user and item vectors have shapes {shapes}, but must be [users, d] and [items, d] of one width d")
-    users, items = _finite("user", users), _finite("item", items)
+def check_vectors(users: torch.Tensor, items: torch.Tensor) -> None:
+    """Raises `ConfigError` where a value is not finite, and where inner products can exceed float32."""
+    for side, vectors in (("user", users), ("item", items)):
+        if not np.isfinite(_largest(vectors)):
+            row = int((~torch.isfinite(vectors)).any(dim=1).nonzero()[0])
+            cause = "if a model made them, training has diverged: lower the learning rate"
+            raise ConfigError(f"{side} vectors hold NaN or infinity in row {row}; {cause}")
     # sums of products are at most the product of two norms (Cauchy-Schwarz), and that is at most d times the largest product
     if _largest(users) * _largest(items) * users.shape[1] > _LARGEST and _largest_norm(users) * _largest_norm(items) > _LARGEST:
         cause = "divide them by a constant, or, if a model made them, training has diverged: lower the learning rate"
         raise ConfigError(f"inner products of these vectors can exceed float32 ({_LARGEST:.2g}); {cause}")
-    if users.device != items.device:
-        users, items = users.cpu(), items.cpu()
-    return users, items
+
+
+def _pair(users: Vectors, items: Vectors) -> tuple[torch.Tensor, torch.Tensor]:
+    """Both as float32 on one device, after checks of shape."""
+    users, items = _tensor("user", users), _tensor("item", items)
+    if users.ndim != 2 or items.ndim != 2 or users.shape[1] != items.shape[1]:
+        shapes = f"{tuple(users.shape)} and {tuple(items.shape)}"
+        raise ConfigError(f"user and item vectors have shapes {shapes}, but must be [users, d] and [items, d] of one width d")
+    users, items = _narrow("user", users), _narrow("item", items)
+    return (users, items) if users.device == items.device else (users.cpu(), items.cpu())
 
 
 def _tensor(side: str, vectors: Vectors) -> torch.Tensor:
@@ -121,15 +135,13 @@ def _tensor(side: str, vectors: Vectors) -> torch.Tensor:
     return tensor
 
 
-def _finite(side: str, vectors: torch.Tensor) -> torch.Tensor:
-    """`vectors` as float32. Raises `ConfigError` where a value is not finite, or is not in float32."""
+def _narrow(side: str, vectors: torch.Tensor) -> torch.Tensor:
+    """`vectors` as float32. Raises `ConfigError` for numbers that float32 cannot hold."""
     narrow = vectors.float()
-    if not np.isfinite(_largest(narrow)):
-        row = int((~torch.isfinite(narrow)).any(dim=1).nonzero()[0])
-        if torch.isfinite(vectors[row]).all():
-            raise ConfigError(f"{side} vectors hold values in row {row} that float32 cannot hold; divide the vectors by a constant")
-        cause = "if a model made them, training has diverged: lower the learning rate"
-        raise ConfigError(f"{side} vectors hold NaN or infinity in row {row}; {cause}")
+    if narrow.dtype != vectors.dtype and not np.isfinite(_largest(narrow)):
+        lost = (torch.isfinite(vectors) & ~torch.isfinite(narrow)).any(dim=1).nonzero()
+        if len(lost):
+            raise ConfigError(f"{side} vectors hold values in row {int(lost[0])} that float32 cannot hold; divide the vectors by a constant")
     return narrow
 
 
@@ -142,37 +154,53 @@ def _largest_norm(vectors: torch.Tensor) -> float:
     return float(torch.linalg.vector_norm(vectors, dim=1, dtype=torch.float64).max())
 
 
-# ---- tiles --------------------------------------------------------------------------------------------------------------------
+# ---- rankings -----------------------------------------------------------------------------------------------------------------
 
 
-class _DotTiles:
-    """Scores of inner products, a tile of users × items at a time."""
+class _DotRanker:
+    """Inner products, a tile of users × items at a time."""
 
-    def __init__(self, users: torch.Tensor, items: torch.Tensor, order: np.ndarray) -> None:
-        self.users = users.cpu()
-        self.tiles = [part.t().contiguous() for part in items.cpu()[torch.from_numpy(order).long()].split(_TILE_ITEMS)]
-        self.buffers = [torch.empty(TILE_USERS, tile.shape[1]) for tile in (self.tiles[0], self.tiles[-1])]
+    def __init__(self, users: torch.Tensor, items: torch.Tensor) -> None:
+        self.users, self.items = users, items
 
-    def __call__(self, users: np.ndarray) -> Iterator[np.ndarray]:
-        rows = self.users[torch.from_numpy(users).long()]
-        for tile in self.tiles:
-            out = self.buffers[tile.shape[1] != _TILE_ITEMS][: rows.shape[0]]
-            yield torch.mm(rows, tile, out=out).numpy()
+    def __call__(self, users: np.ndarray, k: int, masks: Sequence[sp.csr_matrix], tie_seed: int) -> tuple[np.ndarray, np.ndarray]:
+        try:
+            return topk.best(self.tiles, users, k, masks, len(self.items), tie_seed)
+        except topk.NotFinite:
+            check_vectors(self.users, self.items)
+            raise
+
+    def tiles(self, users: np.ndarray) -> Iterator[np.ndarray]:
+        rows, items = self.users.cpu()[torch.from_numpy(users).long()].contiguous(), self.items.cpu().contiguous()
+        if len(rows) == 1:
+            padded = items if len(items) >= AT_ONCE else torch.cat([items, items.new_zeros(AT_ONCE, items.shape[1])])
+            out = np.empty((1, len(padded)), np.float32)
+            dots(rows[0].numpy(), padded.numpy(), out[0])
+            yield out[:, : len(items)]
+            return
+        width = max(_LEAST_ITEMS, _TILE_SCORES // max(1, len(rows)) // 64 * 64)
+        buffer = torch.empty(len(rows) * min(width, len(items)))
+        for part in items.split(width):
+            out = buffer[: len(rows) * len(part)].view(len(rows), len(part))
+            yield torch.mm(rows, part.t(), out=out).numpy()
 
 
-class _BlockTiles:
+class _BlockRanker:
     """Scores of a `BlockScorer`: one tile as wide as the catalogue."""
 
-    def __init__(self, scorer: BlockScorer, order: np.ndarray) -> None:
-        self.scorer, self.order = scorer, order
+    def __init__(self, scorer: BlockScorer, n_items: int | None) -> None:
+        self.scorer, self.n_items = scorer, n_items
 
-    def __call__(self, users: np.ndarray) -> Iterator[np.ndarray]:
+    def __call__(self, users: np.ndarray, k: int, masks: Sequence[sp.csr_matrix], tie_seed: int) -> tuple[np.ndarray, np.ndarray]:
+        return topk.best(self.tiles, users, k, masks, self.n_items, tie_seed)
+
+    def tiles(self, users: np.ndarray) -> Iterator[np.ndarray]:
         scores = np.asarray(self.scorer.score_block(users))
-        if scores.shape != (users.size, self.order.size):
-            wanted = f"[users, items] = {(users.size, self.order.size)}"
+        if scores.shape != (users.size, self.n_items):
+            wanted = f"[users, items] = {(users.size, self.n_items)}"
             raise ConfigError(f"{type(self.scorer).__name__}.score_block gives scores of shape {scores.shape}, but must give {wanted}")
         with np.errstate(over="ignore"):
-            block = np.ascontiguousarray(scores[:, self.order], dtype=np.float32)
+            block = np.ascontiguousarray(scores, dtype=np.float32)
         # minus infinity is a scorer's way to rule an item out; what became infinite here was a score
         if np.isnan(block).any() or np.isinf(block).sum() > np.isinf(scores).sum():
             raise ConfigError(f"scores of users {users[0]}…{users[-1]} hold NaN or exceed float32; check the scorer's input")

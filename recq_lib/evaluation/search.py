@@ -6,9 +6,9 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike
 
-from recq_lib.codes.search import best_lists
+from recq_lib.codes.search import checked_request, lists_of
+from recq_lib.errors import whole
 from recq_lib.evaluation.scorers import Scorer, scores_of
-from recq_lib.kernels import topk
 
 
 def search(
@@ -37,7 +37,7 @@ def search(
     >>> [found.tolist() for found in recq.search((users, items), [0, 1], k=2, exclude=seen)[0]]  # one is left for user 0
     [[2], [0, 2]]
     """
-    scores = scores_of(scorer)
+    scores = scores_of(scorer, n_items)
     n_users, n_items = scores.sizes(None, n_items, "n_items says")
-    order = topk.tie_order(n_items, tie_seed)
-    return best_lists(scores.tiles(order), users, k, () if exclude is None else (exclude,), order, n_users)
+    numbers, k, masks = checked_request(users, k, () if exclude is None else (exclude,), n_users, n_items)
+    return lists_of(*scores.best(numbers, k, masks, whole("tie_seed", tie_seed, 0)))

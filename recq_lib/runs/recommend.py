@@ -7,11 +7,10 @@ import pandas as pd
 import scipy.sparse as sp
 from numpy.typing import ArrayLike
 
-from recq_lib.codes.search import best_lists
+from recq_lib.codes.search import checked_request, lists_of
 from recq_lib.data.ids import look_up
 from recq_lib.errors import ConfigError
 from recq_lib.evaluation.scorers import Scorer, scores_of
-from recq_lib.kernels.topk import tie_order
 
 
 def recommend(
@@ -51,8 +50,9 @@ def recommend(
     else:
         numbers = look_up(users, scores.n_users if user_ids is None else _index(model, user_ids), "user", "the model's data")
     known = None if seen else _known(model, scores.name, exclude)
-    left_out, order = [matrix for matrix in (known, exclude) if matrix is not None], tie_order(scores.n_items, 0)
-    items, values = best_lists(scores.tiles(order), numbers, k, left_out, order, scores.n_users)
+    left_out = [matrix for matrix in (known, exclude) if matrix is not None]
+    numbers, k, masks = checked_request(numbers, k, left_out, scores.n_users, scores.n_items)
+    items, values = lists_of(*scores.best(numbers, k, masks, 0))
     counts = [found.size for found in items]
     found = np.concatenate(items) if items else np.empty(0, np.int32)
     return pd.DataFrame(
