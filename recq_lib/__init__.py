@@ -7,6 +7,7 @@
     recq.build, recq.fit, recq.TrainConfig          any method by name, trained
     recq.evaluate, recq.recommend                   metrics per user; items for users, in your own ids
     recq.pack, recq.Codes, recq.search              vectors as codes of 1 to 8 bits, and the best items by codes or by vectors
+    recq.Index                                      codes in a file that answers in your own ids, without PyTorch
     recq.Recommender                                the model class; save and load
     recq.RecqError                                  every error that is raised on purpose
 
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from recq_lib.codes.codes import Codes
+    from recq_lib.codes.index import Index
     from recq_lib.codes.packing import pack
     from recq_lib.config import TrainConfig
     from recq_lib.data.interactions import Interactions
@@ -39,6 +41,7 @@ __version__ = "0.1.0"
 
 _FACE = {
     "Codes": "codes.codes",
+    "Index": "codes.index",
     "Interactions": "data.interactions",
     "Recommender": "parts.model",
     "RecqError": "errors",
@@ -56,7 +59,7 @@ _FACE = {
 }
 
 __all__ = [
-    "Codes", "Interactions", "Recommender", "RecqError", "SharedEmbedding", "Sharing", "TrainConfig", "build", "evaluate", "fit", "load",
+    "Codes", "Index", "Interactions", "Recommender", "RecqError", "SharedEmbedding", "Sharing", "TrainConfig", "build", "evaluate", "fit", "load",
     "pack", "recommend", "search", "share",
 ]  # fmt: skip
 

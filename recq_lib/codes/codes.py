@@ -232,13 +232,13 @@ class Codes:
     def save(self, path: Path | str) -> Path:
         """Write one file, whole or not at all; its size is that of a header and `n_bytes()`. See `file.py`."""
         fields = {"bits": self.bits, "dim": self.dim, "n_users": self.n_users, "weights": [float(w) for w in self.weights]}
-        file.write(Path(path), fields, self._arrays())
+        file.write(file.CODES, Path(path), fields, self._arrays())
         return Path(path)
 
     @classmethod
     def load(cls, path: Path | str) -> Codes:
         """Read a file that `save` wrote. Raises `RecordError` when it is missing, damaged, cut short, foreign or of a newer format."""
-        fields, arrays = file.read(Path(path))
+        fields, arrays = file.read(file.CODES, Path(path))
         try:
             sizes = fields["bits"], fields["dim"], fields["n_users"]
             if any(type(size) is not int for size in sizes):
@@ -248,7 +248,7 @@ class Codes:
             if codes.bits != sizes[0]:
                 raise RecordError(f"bits is {sizes[0]}, but there are {codes.bits} planes")
         except (KeyError, TypeError, ValueError, OverflowError) as error:  # ConfigError and RecordError are ValueErrors
-            raise file.damaged(Path(path), str(error)) from error
+            raise file.CODES.damaged(Path(path), str(error)) from error
         return codes
 
     def _arrays(self) -> dict[str, np.ndarray]:

@@ -7,7 +7,7 @@ and forgotten (`Passing`), so that evaluating needs little more memory than the 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
@@ -32,12 +32,14 @@ class Laid(Protocol):
     """Codes as search reads them.
 
     order : int32 [I], position → item; place_of : int32 [I], its inverse
+    items : all of them laid out, or None
     users : codes of these users (numbers, already checked) for the kernel
     parts : (first position, items laid out) in rising order
     """
 
     order: np.ndarray
     n_users: int
+    items: ItemGroups | None
 
     @property
     def place_of(self) -> np.ndarray: ...
@@ -53,6 +55,7 @@ class Passing:
 
     codes: Codes
     order: np.ndarray
+    items: ItemGroups | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         n, codes = self.codes.n_users, self.codes
@@ -110,7 +113,7 @@ def best_items(laid: Laid, users: np.ndarray, k: int, masks: Sequence) -> tuple[
     masks : CSR matrices [users, items]; the items stored in a user's row are left out. All are checked before.
     """
     place_of = laid.place_of if masks else None
-    if code_topk.few(users.size) and isinstance(laid, Resident):
+    if laid.items is not None and code_topk.few(users.size):
         return code_topk.best_of_few(laid.users(users), laid.items, topk.excluded(masks, users, place_of), k, laid.order)
     scores, places = topk.heaps(users.size, k, laid.order.size)
     for first, items in laid.parts():

@@ -8,7 +8,7 @@ import io
 import os
 import uuid
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +18,10 @@ from recq_lib.errors import ConfigError, RecordError
 _INTEGERS = (np.uint8, np.int8, np.uint16, np.int16, np.uint32, np.int32, np.int64)  # smallest first
 
 
-def write_atomically(path: Path, content: bytes) -> None:
+def write_atomically(path: Path, content: bytes | Iterable[bytes | memoryview]) -> None:
     """Write to a hidden neighbour, flush to the disk, rename: `path` holds the old or the new content, never a part.
+
+    `content` may come in pieces, so that what is large need not be joined before.
 
     Folders on the way are made. Raises `ConfigError` for a path that is a folder or leads through a file, `OSError` where the disk refuses.
     """
@@ -33,7 +35,7 @@ def write_atomically(path: Path, content: bytes) -> None:
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
         with open(temporary, "xb") as file:
-            file.write(content)
+            file.writelines([content] if isinstance(content, bytes) else content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
