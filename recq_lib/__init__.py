@@ -59,8 +59,8 @@ _FACE = {
 }
 
 __all__ = [
-    "Codes", "Index", "Interactions", "Recommender", "RecqError", "SharedEmbedding", "Sharing", "TrainConfig", "build", "evaluate", "fit", "load",
-    "pack", "recommend", "search", "share",
+    "Codes", "Index", "Interactions", "Recommender", "RecqError", "SharedEmbedding", "Sharing", "TrainConfig", "build", "evaluate", "fit",
+    "load", "pack", "recommend", "search", "share",
 ]  # fmt: skip
 
 

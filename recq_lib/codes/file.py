@@ -34,21 +34,26 @@ _WIDTHS = {"<u8": 8, "<i8": 8, "<f4": 4, "<u4": 4, "<i4": 4, "|u1": 1}
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of file: its first line, without the end, and how a message says where one comes from."""
+    """A kind of file: its first line, without the end; what a message calls it; where one comes from."""
 
     line: str
+    called: str
     made_by: str
+
+    @property
+    def name(self) -> str:
+        return self.called.partition(" ")[2]
 
     @property
     def magic(self) -> bytes:
         return f"{self.line}\n".encode()
 
     def damaged(self, path: Path, why: str) -> RecordError:
-        return RecordError(f"{self.line.removeprefix('recq ')} file {path} is damaged ({why}); delete it and export it again")
+        return RecordError(f"{self.name} {path} is damaged ({why}); delete it and export it again")
 
 
-CODES = Kind("recq codes", "Codes.save")
-INDEX = Kind("recq index", "Index.save or `recq export`")
+CODES = Kind("recq codes", "a codes file", "Codes.save")
+INDEX = Kind("recq index", "an index file", "Index.save or `recq export`")
 
 
 def write(kind: Kind, path: Path, fields: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
@@ -73,10 +78,10 @@ def read(kind: Kind, path: Path, *, mapped: bool = False) -> tuple[dict[str, Any
     Raises `RecordError` when it is missing, foreign, newer, damaged or cut short.
     """
     if not path.is_file():
-        raise RecordError(f"{kind.line.removeprefix('recq ')} file {path} does not exist; write it with {kind.made_by}")
+        raise RecordError(f"{kind.name} {path} does not exist; write it with {kind.made_by}")
     with open(path, "rb") as file:
         if file.read(len(kind.magic)) != kind.magic:
-            raise RecordError(f"{path} is not a file of {kind.line!r}, or its first line is damaged; write one with {kind.made_by}")
+            raise RecordError(f"{path} is not {kind.called}, or its first line is damaged; write one with {kind.made_by}")
         digest, header = file.read(_DIGEST), file.readline(_LONGEST)
         fields = _fields(kind, path, header)
         plan = _plan(kind, path, fields.pop("arrays", None))
@@ -114,8 +119,7 @@ def _fields(kind: Kind, path: Path, header: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError, LookupError, TypeError, AttributeError) as error:  # no JSON, or not an object with a format
         raise kind.damaged(path, f"its header cannot be read: {type(error).__name__}") from error
     if type(version) is int and version > FORMAT:
-        name = kind.line.removeprefix("recq ")
-        raise RecordError(f"{name} file {path} has format {version}, this version reads {FORMAT}; update recq, or export it again")
+        raise RecordError(f"{kind.name} {path} has format {version}, this version reads {FORMAT}; update recq, or export it again")
     if type(version) is not int or version != FORMAT:
         raise kind.damaged(path, "its format is not a number that was ever used")
     return fields

@@ -10,9 +10,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import scipy.sparse as sp
 from numpy.typing import ArrayLike
 
 from recq_lib.codes import file
@@ -24,9 +25,6 @@ from recq_lib.errors import ConfigError, RecordError, whole
 from recq_lib.kernels import topk
 from recq_lib.kernels.instructions import GROUP
 from recq_lib.kernels.item_groups import Form, ItemGroups, Users, group_items, lay_users
-
-if TYPE_CHECKING:
-    import scipy.sparse as sp
 
 
 class Seen(NamedTuple):
@@ -137,7 +135,8 @@ class Index:
 
     def __repr__(self) -> str:
         form, n_segments = self.items.form, self.factors.shape[0]
-        sizes = ((form.bits, "bit", ""), (n_segments, "segment", f" of {form.dim} columns"), (self.n_users, "user", ""), (self.n_items, "item", ""))
+        sizes = [(form.bits, "bit", ""), (n_segments, "segment", f" of {form.dim} columns")]
+        sizes += [(self.n_users, "user", ""), (self.n_items, "item", "")]
         told = [f"{n:,} {name}{'' if n == 1 else 's'}{more}" for n, name, more in sizes]
         told += ["with ids"] * (self.user_names is not None or self.item_names is not None)
         return f"Index({', '.join(told)})"
@@ -153,7 +152,8 @@ class Index:
     def best(self, users: np.ndarray, k: int, masks: Sequence, tie_seed: int) -> tuple[np.ndarray, np.ndarray]:
         """What `evaluation` asks of a scorer that ranks by itself. Raises `ConfigError` for a `tie_seed` that is not the index's."""
         if tie_seed != self.tie_seed:
-            raise ConfigError(f"tie_seed is {tie_seed}, but this index was made with {self.tie_seed}; make one with Index.of(…, tie_seed=…)")
+            rule = f"this index was made with {self.tie_seed}; make one with Index.of(…, tie_seed=…)"
+            raise ConfigError(f"tie_seed is {tie_seed}, but {rule}")
         return best_items(self, users, k, masks)
 
     def search(
@@ -177,8 +177,6 @@ class Index:
 
     def interactions(self) -> sp.csr_matrix:
         """`seen` as a matrix [users, items]. Raises `ConfigError` where the index has none."""
-        import scipy.sparse as sp
-
         if self.seen is None:
             raise ConfigError("this index does not hold what its users have already; make it with Index.of(…, seen=data.train)")
         ones = np.ones(self.seen.indices.size, np.float32)

@@ -1,7 +1,7 @@
-"""Search in codes: the best items of users and whole rows of scores. The kernels are `code_scores` and `code_topk`.
+"""Search in codes: the best items of users, and whole rows of scores. The kernels are `code_scores` and `code_topk`.
 
-Items are scored in the order of ties. They are laid out for the kernel once and kept (`Resident`), for a user at a time, or a part at a time
-and forgotten (`Passing`), so that evaluating needs little more memory than the codes.
+Items are scored in the order of ties. They are laid out for the kernel once and kept (`Resident`), for a user at a time, or part by
+part and forgotten (`Passing`), so that evaluating needs little more memory than the codes.
 """
 
 from __future__ import annotations

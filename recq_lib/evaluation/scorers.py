@@ -141,7 +141,8 @@ def _narrow(side: str, vectors: torch.Tensor) -> torch.Tensor:
     if narrow.dtype != vectors.dtype and not np.isfinite(_largest(narrow)):
         lost = (torch.isfinite(vectors) & ~torch.isfinite(narrow)).any(dim=1).nonzero()
         if len(lost):
-            raise ConfigError(f"{side} vectors hold values in row {int(lost[0])} that float32 cannot hold; divide the vectors by a constant")
+            rule = "that float32 cannot hold; divide the vectors by a constant"
+            raise ConfigError(f"{side} vectors hold values in row {int(lost[0])} {rule}")
     return narrow
 
 
