@@ -88,6 +88,8 @@ class TrainConfig:
         for name in ("init_std", "lr", "l2", "weight_decay", "temperature"):
             given, value = getattr(self, name), number(name, getattr(self, name), 0)
             object.__setattr__(self, name, given if type(given) is int else value)  # 0 and 0.0 have two keys
+        if self.loss == "softmax" and self.batch_size < 2:
+            raise ConfigError(f"batch_size is {self.batch_size}, but loss 'softmax' compares the items of a batch; take 2 or more")
         if self.seed >= 2**63:
             raise ConfigError(f"seed is {self.seed}, but must be below 2**63")
         object.__setattr__(self, "ks", _cutoffs(self.ks))
