@@ -10,7 +10,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from multiprocessing import get_context
 
-from recq_lib.companion.studies import bits, codes, recipe, sharing
+from recq_lib.companion.studies import bits, campaign, codes, recipe, sharing
 from recq_lib.companion.studies.protocols import Grid, for_each, per_seed, small_dataset
 from recq_lib.config import PROFILES, TrainConfig, protocol
 from recq_lib.errors import ConfigError, RecqError, one_of
@@ -85,6 +85,7 @@ STUDIES: dict[str, Grid] = {
     "depth": depth,
     "recipe": recipe.recipe,
     "recipe-validated": recipe.validated,
+    "warm-validated": campaign.warm_validated,
     "l2q-curve": l2q_curve,
     "binary": codes.binary,
     "l2q-paper": codes.l2q_paper,
