@@ -85,7 +85,6 @@ STUDIES: dict[str, Grid] = {
     "depth": depth,
     "recipe": recipe.recipe,
     "recipe-validated": recipe.validated,
-    "warm-validated": campaign.warm_validated,
     "l2q-curve": l2q_curve,
     "binary": codes.binary,
     "l2q-paper": codes.l2q_paper,
@@ -103,6 +102,13 @@ STUDIES: dict[str, Grid] = {
     "weighting": sharing.weighting,
     "weighting-orders": sharing.weighting_orders,
     "weighting-orders-large": sharing.weighting_orders_large,
+    "warm-validated": campaign.warm_validated,
+    "layers-large": campaign.layers_large,
+    "layerwise-large": campaign.layerwise_large,
+    "anneal-large": campaign.anneal_large,
+    "bits-large": campaign.bits_large,
+    "sharing-validated": campaign.sharing_validated,
+    "sharing-recipe": campaign.sharing_recipe,
 }
 
 
