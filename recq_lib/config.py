@@ -16,7 +16,7 @@ CONVENTIONS = ("per_interaction", "per_user", "uniform_user")  # what an epoch i
 NEGATIVES = ("unobserved", "uniform", "in_batch")
 LOSSES = ("bpr", "softmax")
 DECAYS = ("none", "linear")
-STARTS = ("normal", "spectral")
+STARTS = ("normal", "spectral", "rotated")
 SELECTIONS = ("val", "test", "none")
 PROFILES = ("paper", "quick", "smoke")  # sizes of a run, best first
 METRICS = ("recall", "recall_min", "precision", "ndcg", "ndcg_authors")
@@ -67,7 +67,8 @@ class TrainConfig:
     loss: str = "bpr"  # "bpr", or "softmax": over the batch's items, as `training.objectives` says (the fast recipe, ours)
     temperature: float = 0.1  # τ of the softmax; BPR has none
     lr_decay: str = "none"  # "linear": falls to 0 over all steps of `epochs`
-    start: str = "normal"  # the table's: N(0, init_std²), or "spectral": singular vectors of the training matrix, see `parts.start`
+    # the table's: N(0, init_std²); "spectral": singular vectors of the training matrix; "rotated": these in a random basis (`parts.start`)
+    start: str = "normal"
 
     options: Mapping[str, Any] = field(default_factory=dict, hash=False)  # what only this method has, read-only; see `runs.registry`
 
