@@ -1,7 +1,7 @@
 """The grids that carry the papers' claims to large data: every method by the fast recipe, three seeds, the most telling runs first.
 
-Runs train on all of train for a fixed length, as study `recipe` does. What had to be chosen was chosen on a tenth of ML-1M's train
-that was held out (`warm_validated`), before test was looked at. Smaller profiles have no such runs.
+Runs train on all of train for a fixed length, as study `recipe` does, with the recipe's settings, students too. The start alone was chosen,
+on a tenth of ML-1M's train that was held out (results/README.md, "The campaign"). Smaller profiles have no such runs.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SEEDS = 3
 _PAPER = "paper"
 _TEACHER = {"teacher_epochs": protocol("fast").epochs, "teacher_lr": protocol("fast").lr}
 WARM = {"warm_start": True} | _TEACHER  # options of a student that starts from the full-precision model
-STUDENT = {"epochs": 10, "lr": 5e-3}  # length and step of students
+STUDENT = {"epochs": 10, "lr": 5e-3}  # length and step of students: the recipe's
 SCHEDULES = ("exponential", "linear", "cosine", "doubling")
 BIGEAR = (("ml1m", 256), ("ml1m", 64), ("gowalla", 64))
 WIDE = {64: 256, 256: 832}  # width of one code with one scaler that takes the bytes of three codes of this width: 36 and 108
@@ -46,7 +46,7 @@ def _large(grid: Callable[[], list[Plan]]) -> Grid:
 def family(dim: int, **changes: Any) -> TrainConfig:
     """L²Q-GCN's model by the fast recipe: two layers side by side; K up to 100, as its authors' NDCG has it.
 
-    The start is rotated: in the basis of the singular vectors signs tell little, trained or not (`warm_validated`).
+    The start is rotated: in the basis of the singular vectors signs tell little, until they are trained.
     """
     own = {"n_layers": 2, "readout": "concat", "ks": (10, 20, 50, 100), "select_on": "none", "start": "rotated"}
     return protocol("fast", **(own | {"dim": dim} | changes))
