@@ -16,7 +16,7 @@ CONVENTIONS = ("per_interaction", "per_user", "uniform_user")  # what an epoch i
 NEGATIVES = ("unobserved", "uniform", "in_batch")
 LOSSES = ("bpr", "softmax")
 DECAYS = ("none", "linear")
-STARTS = ("normal", "spectral")
+STARTS = ("normal", "spectral", "rotated")
 SELECTIONS = ("val", "test", "none")
 PROFILES = ("paper", "quick", "smoke")  # sizes of a run, best first
 METRICS = ("recall", "recall_min", "precision", "ndcg", "ndcg_authors")
@@ -67,7 +67,8 @@ class TrainConfig:
     loss: str = "bpr"  # "bpr", or "softmax": over the batch's items, as `training.objectives` says (the fast recipe, ours)
     temperature: float = 0.1  # τ of the softmax; BPR has none
     lr_decay: str = "none"  # "linear": falls to 0 over all steps of `epochs`
-    start: str = "normal"  # the table's: N(0, init_std²), or "spectral": singular vectors of the training matrix, see `parts.start`
+    # the table's: N(0, init_std²); "spectral": singular vectors of the training matrix; "rotated": these in a random basis (`parts.start`)
+    start: str = "normal"
 
     options: Mapping[str, Any] = field(default_factory=dict, hash=False)  # what only this method has, read-only; see `runs.registry`
 
@@ -88,6 +89,8 @@ class TrainConfig:
         for name in ("init_std", "lr", "l2", "weight_decay", "temperature"):
             given, value = getattr(self, name), number(name, getattr(self, name), 0)
             object.__setattr__(self, name, given if type(given) is int else value)  # 0 and 0.0 have two keys
+        if self.loss == "softmax" and self.batch_size < 2:
+            raise ConfigError(f"batch_size is {self.batch_size}, but loss 'softmax' compares the items of a batch; take 2 or more")
         if self.seed >= 2**63:
             raise ConfigError(f"seed is {self.seed}, but must be below 2**63")
         object.__setattr__(self, "ks", _cutoffs(self.ks))

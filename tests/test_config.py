@@ -42,6 +42,7 @@ def test_params_round_trip_through_json(name):
         ({"mask_at_selection": None}, "mask_at_selection is None"),
         ({"options": None}, "options is None"),
         ({"options": {1: 2}}, "options is {1: 2}"),
+        ({"loss": "softmax", "batch_size": 1}, "batch_size is 1, but loss 'softmax' compares the items of a batch"),
         ({"learning_rate": 1.0}, "hyper-parameter is 'learning_rate'"),
     ],
 )

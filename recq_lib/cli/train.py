@@ -172,6 +172,7 @@ def _tell(trainer: Trainer) -> None:
         start, end = "", "\n"
     else:
         return
-    best = f"best {config.select_metric} {100 * trainer.best_value:.2f} % at epoch {trainer.best_epoch}"
-    text = f"epoch {entry['epoch']} of at most {config.epochs}  loss {entry['loss']:.4f}  {best}  "
+    text = f"epoch {entry['epoch']} of at most {config.epochs}  loss {entry['loss']:.4f}  "
+    if config.select_on != "none":
+        text += f"best {config.select_metric} {100 * trainer.best_value:.2f} % at epoch {trainer.best_epoch}  "
     print(start + text, end=end, file=sys.stderr, flush=True)

@@ -19,6 +19,7 @@ _QUOTED = {
     "l2q": ("bigear", ("recall@20", "ndcg_authors@20", "recall@100", "ndcg_authors@100")),
     "lightgcn": ("lightgcn", ("recall@20", "ndcg@20")),
 }
+_CHOSEN = {"val": "epoch chosen on validation", "test": "epoch chosen on test, as the authors do"}
 # options that the paper itself sets for each dataset, to meet its budget
 PER_DATASET = {("baco", f"{OPTION}gamma"), ("leiden", f"{OPTION}resolution")}
 
@@ -94,5 +95,6 @@ def _rows(group: list[RunRecord]) -> list[dict[str, object]]:
 
 
 def _note(record: RunRecord, number: float | None) -> str:
-    chosen = "epoch chosen on test, as the authors do" if record.spec.params.get("select_on") == "test" else "epoch chosen on validation"
+    select_on = naming.settings_of(record)["select_on"]
+    chosen = _CHOSEN.get(select_on) or naming.selection(select_on)
     return chosen if number is not None else f"{chosen}; no published number answers to this setting"

@@ -8,6 +8,11 @@ vectors of R̃ = D_u^-1/2 R D_i^-1/2 (GF-CF, Shen et al., CIKM 2021, ranks by th
 
 As they come, rows are about as long as the root of their degree, and propagation adds to that, so popular items would outrank all others;
 at unit length the order is left to the loss. The noise, a tenth of the scale, lets seeds differ.
+
+"rotated" gives the same rows in a random orthonormal basis. Inner products are the same, so nothing changes for what is compared by them;
+but codes are read off one coordinate at a time, and singular vectors come sorted: the first columns hold most of what propagation keeps,
+and in the very first all nodes may have one sign, a bit that tells nothing. In a random basis every column holds as much as any other (as
+locality-sensitive hashing by random hyperplanes has it; ITQ, Gong and Lazebnik, CVPR 2011, rotates for codes too, and starts so).
 """
 
 from __future__ import annotations
@@ -53,12 +58,20 @@ def spectral_rows(matrix: sp.csr_matrix, dim: int, *, seed: int = 0) -> torch.Te
     return F.normalize(rows * linked[:, None], dim=1)  # without the mask, rounding would send a node without interactions anywhere
 
 
+def random_basis(dim: int, *, seed: int = 0) -> torch.Tensor:
+    """Orthogonal matrix [dim, dim], float32, uniformly distributed (Mezzadri, *How to generate random matrices*, 2007)."""
+    q, r = torch.linalg.qr(torch.randn(dim, dim, dtype=torch.float64, generator=torch.Generator().manual_seed(seed)))
+    return (q * r.diagonal().sign()).float()
+
+
 @torch.no_grad()
 def begin(table: Table, graph: Graph, config: TrainConfig) -> None:
     """Fill `table` as `config.start` says; "normal" leaves the table's own draw, and so does a table that cannot be placed (`place`)."""
     if config.start == "normal":
         return
     rows = spectral_rows(graph.interactions(), table.dim, seed=config.seed)
+    if config.start == "rotated":
+        rows = rows @ random_basis(table.dim, seed=config.seed)
     placed = table.place(rows)
     if placed is None:
         return

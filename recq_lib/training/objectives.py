@@ -7,9 +7,10 @@ BPR compares a positive with one negative, so that a step tells an item little. 
 
 Users' vectors are of unit length, because a user's length moves no ranking; items keep theirs relative to each other, so that the score
 in training ranks as the inner product does later. Dividing by m makes the loss blind to the vectors' unit: codes and floats take
-the same τ. Popular items are in C more often; w_c = (B/I)/π_c, π_c = 1 - (1 - p_c)^B the probability of that (Horvitz and Thompson),
-makes the sum an unbiased one over the whole catalogue, as large as if it had B items (Jean et al., ACL 2015, and Bengio and Senécal,
-2008, on sampled softmax with known probabilities; Wu et al., *On the effectiveness of sampled softmax loss*, on its use here).
+the same τ. Popular items are in C more often; w_c = (B/I)/π_c, π_c = 1 - (1 - p_c)^B the probability of that (Horvitz and Thompson), where
+p_c is the share of c among the positives that the sampler draws, makes the sum an unbiased one over the whole catalogue, as large as
+if it had B items (Jean et al., ACL 2015, and Bengio and Senécal, 2008, on sampled softmax with known probabilities; Wu et al., *On the
+effectiveness of sampled softmax loss*, on its use here).
 """
 
 from __future__ import annotations
@@ -22,12 +23,11 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from recq_lib.config import TrainConfig
-from recq_lib.data.interactions import Interactions
-from recq_lib.errors import ConfigError
 from recq_lib.parts.pair_scores import pair_scores
 from recq_lib.training.losses import bpr
 
 if TYPE_CHECKING:
+    from recq_lib.training.sampling import TripleSampler
     from recq_lib.training.trainer import Batch
 
 _TINY = 1e-12  # a vector of zeros has no direction; it scores 0
@@ -55,15 +55,14 @@ class SampledSoftmax:
 
     Parameters
     ----------
-    data : interactions, whose counts are the items' probabilities
+    shares : [I] the items' probabilities of being a triple's positive, `TripleSampler.item_shares`
     batch_size : B
     temperature : τ
     """
 
-    def __init__(self, data: Interactions, batch_size: int, temperature: float) -> None:
+    def __init__(self, shares: np.ndarray, batch_size: int, temperature: float) -> None:
         self.temperature = temperature
-        share = np.bincount(data.train.indices, minlength=data.n_items) / max(data.n_train, 1)
-        self.log_weights = torch.from_numpy(log_weights(share, min(batch_size, data.n_train)))
+        self.log_weights = torch.from_numpy(log_weights(shares, batch_size))
         self._moved: dict[tuple[torch.device, torch.dtype], torch.Tensor] = {}
 
     def __call__(self, batch: Batch, *, twice: bool = False) -> torch.Tensor:
@@ -82,7 +81,7 @@ class SampledSoftmax:
 
 
 def log_weights(share: np.ndarray, batch_size: int) -> np.ndarray:
-    """log w [I] of items with `share` [I] of the interactions, in batches of B; 0 for items that never occur."""
+    """log w [I] of items with `share` [I] of the positives, in batches of B; 0 for items that never occur."""
     present = -np.expm1(batch_size * np.log1p(-np.minimum(share, 1 - 1e-12)))
     return np.log(batch_size / share.size / np.where(present > 0, present, batch_size / share.size))
 
@@ -151,10 +150,8 @@ class _SoftmaxOfPairs(torch.autograd.Function):
         return to_users * grad, to_items * grad, None, None, None
 
 
-def objective_of(data: Interactions, config: TrainConfig) -> Objective:
-    """The configuration's loss. Raises `ConfigError` for a softmax over batches of one."""
+def objective_of(sampler: TripleSampler, config: TrainConfig) -> Objective:
+    """The configuration's loss of what the sampler draws."""
     if config.loss == "bpr":
         return Bpr()
-    if config.batch_size < 2:
-        raise ConfigError(f"batch_size is {config.batch_size}, but loss 'softmax' compares the items of a batch; take 2 or more")
-    return SampledSoftmax(data, config.batch_size, config.temperature)
+    return SampledSoftmax(sampler.item_shares(), min(config.batch_size, sampler.n_triples), config.temperature)

@@ -82,6 +82,18 @@ class TripleSampler:
             return self._active.numel() * max(1, self.n_train // self.n_users)
         return self.n_train
 
+    def item_shares(self) -> np.ndarray:
+        """[I] float64: the probability that a triple's positive is item i; 0 for items without interactions.
+
+        Counts of interactions where each comes once an epoch. Where every user comes as often as every other, the item has
+        1/d_u of each of its users' triples, d_u the user's interactions.
+        """
+        items = self._items.cpu().numpy()
+        if self.convention == "per_interaction":
+            return np.bincount(items, minlength=self.n_items) / max(self.n_train, 1)
+        degree = np.diff(self._indptr.cpu().numpy())
+        return np.bincount(items, 1 / degree[self._users.cpu().numpy()], minlength=self.n_items) / max(self._active.numel(), 1)
+
     def epoch(self, number: int) -> Triples:
         """The triples of epoch `number` (0-based), in training order."""
         users, positives = self._positives(number)

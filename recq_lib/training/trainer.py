@@ -87,13 +87,13 @@ class Trainer:
         self.model, self.data, self.config = model.to(self.device), data, config
         self.sampler = TripleSampler(data, convention=config.sampling, negatives=config.negatives, seed=config.seed, device=self.device)
         self.optimizer = torch.optim.Adam(model.parameter_groups(config.lr), lr=config.lr, weight_decay=config.weight_decay, fused=True)
-        self.objective = objective_of(data, config)
+        self.objective = objective_of(self.sampler, config)
         self.rates = [group["lr"] for group in self.optimizer.param_groups]
         self.step = step_for(self)
         self.epoch = 0  # next epoch to train
         self.history: list[dict[str, float]] = []
         self.best_value, self.best_epoch, self.stale = -math.inf, -1, 0
-        self.best_state = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+        self.best_state = {} if config.select_on == "none" else self._state()  # there the last epoch's alone is kept
         self.seconds = 0.0
 
     # ---- one step, one epoch --------------------------------------------------------------------------------------------
@@ -186,7 +186,8 @@ class Trainer:
         self.history.append({"epoch": self.epoch, "loss": loss})
         self.history[-1].update(self.model.readout.diagnostics(self.model))
         if self.config.select_on == "none":
-            self._keep()
+            if self.epoch == self.config.epochs - 1:
+                self._keep()
         elif self.epoch % self.config.eval_every == 0:
             value = self.validate()
             if value > self.best_value:
@@ -197,8 +198,10 @@ class Trainer:
         self.epoch += 1
 
     def _keep(self) -> None:
-        self.best_epoch, self.stale = self.epoch, 0
-        self.best_state = {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
+        self.best_epoch, self.stale, self.best_state = self.epoch, 0, self._state()
+
+    def _state(self) -> dict[str, torch.Tensor]:
+        return {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
 
     @property
     def finished(self) -> bool:

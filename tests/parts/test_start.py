@@ -6,7 +6,7 @@ import torch
 from helpers import random_interactions
 
 from recq_lib.config import TrainConfig
-from recq_lib.parts.start import spectral_rows
+from recq_lib.parts.start import random_basis, spectral_rows
 from recq_lib.parts.tables import FullTable, SharedTable
 from recq_lib.runs.registry import build
 from recq_lib.sharing.sharing import Sharing
@@ -48,6 +48,24 @@ def test_a_table_is_placed_and_scaled(data):
     assert not torch.allclose(weight.abs(), other.abs(), atol=1e-3)  # seeds differ
     random = build("lightgcn", data, dataclasses.replace(CONFIG, start="normal")).table.weight.detach()
     assert torch.equal(random, build("lightgcn", data, TrainConfig(dim=6, n_layers=2, init_std=0.3)).table.weight.detach())
+
+
+def test_a_random_basis_keeps_inner_products_and_evens_columns_out(data):
+    basis = random_basis(6, seed=2)
+    torch.testing.assert_close(basis @ basis.T, torch.eye(6), atol=1e-6, rtol=0)
+    assert not torch.allclose(basis, random_basis(6, seed=3))
+    weight = build("lightgcn", data, dataclasses.replace(CONFIG, start="rotated")).table.weight.detach()
+    turned, rows = spectral_rows(data.train, 6, seed=0) @ random_basis(6, seed=0), spectral_rows(data.train, 6, seed=0)
+    noise = torch.randn(rows.shape, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(weight, 0.3 * (turned / turned.std() + 0.1 * noise))
+    torch.testing.assert_close(turned @ turned.T, rows @ rows.T, atol=1e-5, rtol=1e-5)
+
+
+def test_random_bases_have_no_preferred_direction():
+    """First entries of uniformly distributed orthogonal matrices: mean 0, mean square 1/dim; QR alone leaves a sign behind."""
+    first = torch.stack([random_basis(5, seed=seed).diagonal() for seed in range(2000)])
+    assert (first.mean(0).abs() < 4 / (5 * 2000) ** 0.5).all()
+    assert first.square().mean(0).tolist() == pytest.approx([0.2] * 5, abs=0.03)
 
 
 def test_shared_rows_begin_at_the_mean_of_their_nodes():

@@ -217,6 +217,9 @@ def test_no_published_number_stands_beside_data_that_we_cleaned():
         (ours[name],) = against_published([dataclasses.replace(example, spec=spec, metrics={"recall@20": 0.15})]).to_dict("records")
     assert ours["gowalla"]["published"] > 15 and ours["pinterest"]["published"] is None
     assert "no published number answers" in ours["pinterest"]["note"]
+    fixed = dataclasses.replace(spec, params=protocol("l2q-authors", select_on="none").params())
+    (row,) = against_published([dataclasses.replace(example, spec=fixed, metrics={"recall@20": 0.15})]).to_dict("records")
+    assert row["note"].startswith("all of train for a fixed length (no validation); ")
 
 
 def test_report_places_ours_beside_the_published_number():

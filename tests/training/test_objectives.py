@@ -6,10 +6,11 @@ import pytest
 import torch
 from helpers import check_resumed_run, random_interactions
 
-from recq_lib.config import TrainConfig, protocol
+from recq_lib.config import CONVENTIONS, TrainConfig, protocol
 from recq_lib.errors import ConfigError
 from recq_lib.runs.registry import METHODS, build, teacher_of
 from recq_lib.training.objectives import Bpr, SampledSoftmax, log_weights, objective_of, scaled, softmax_by_autograd, softmax_of_pairs
+from recq_lib.training.sampling import TripleSampler
 from recq_lib.training.trainer import Trainer, fit
 
 CONFIG = TrainConfig(
@@ -77,6 +78,26 @@ def test_weights_make_the_sum_over_a_batch_unbiased():
     assert log_weights(np.array([1.0, 0.0]), 8)[1] == 0  # an item that never occurs
 
 
+@pytest.mark.parametrize("convention", CONVENTIONS)
+def test_weights_hold_for_every_way_of_drawing(data, convention):
+    """Over many drawn batches, the weighted sum over a batch's items is B/I times the one over the items that can be drawn."""
+    size, sampler = 8, TripleSampler(data, convention=convention, seed=1)
+    weights = objective_of(sampler, dataclasses.replace(CONFIG, batch_size=size, sampling=convention)).log_weights.exp().numpy()
+    x = np.random.default_rng(0).random(data.n_items)
+    batches = [batch[1].numpy() for epoch in range(300) for batch in sampler.epoch(epoch).batches(size) if batch[1].numel() == size]
+    sums = [(weights * x)[np.unique(batch)].sum() for batch in batches]
+    expected = size / data.n_items * x[sampler.item_shares() > 0].sum()
+    # batches of an epoch without repeats are not quite independent draws: a per cent beside the error of the mean
+    assert abs(np.mean(sums) - expected) < 4 * np.std(sums) / math.sqrt(len(sums)) + 0.01 * expected
+
+
+def test_weights_of_interactions_stay_as_they_were(data):
+    """To the last bit: records were made with them."""
+    share = np.bincount(data.train.indices, minlength=data.n_items) / data.n_train
+    ours = Trainer(build("lightgcn", data, CONFIG), data, CONFIG).objective.log_weights
+    assert np.array_equal(ours.numpy(), log_weights(share, 32))
+
+
 def test_the_objective_reads_a_batch_as_the_formula_does(data):
     trainer = Trainer(build("lightgcn", data, CONFIG).double(), data, CONFIG)
     users, positives, negatives = next(iter(trainer.sampler.epoch(0).batches(32)))
@@ -103,10 +124,9 @@ def test_the_unit_of_vectors_does_not_matter(data):
 
 
 def test_the_configuration_names_the_objective(data):
-    assert isinstance(objective_of(data, protocol("lightgcn")), Bpr)
-    assert isinstance(objective_of(data, CONFIG), SampledSoftmax)
-    with pytest.raises(ConfigError, match="batch_size is 1"):
-        objective_of(data, dataclasses.replace(CONFIG, batch_size=1))
+    sampler = TripleSampler(data, convention="per_interaction")
+    assert isinstance(objective_of(sampler, protocol("lightgcn")), Bpr)
+    assert isinstance(objective_of(sampler, CONFIG), SampledSoftmax)
     for changes, rule in (({"loss": "hinge"}, "bpr, softmax"), ({"temperature": 0}, "must be positive"), ({"start": "warm"}, "spectral")):
         with pytest.raises(ConfigError, match=rule):
             dataclasses.replace(CONFIG, **changes)
@@ -137,6 +157,14 @@ def test_a_fixed_length_evaluates_nothing_and_keeps_the_last_epoch(data):
     result = fit(model, data, config)
     assert result.best_epoch == 2 and all(set(entry) == {"epoch", "loss"} for entry in result.history)
     assert torch.equal(model.table.weight, trainer.model.table.weight)
+
+
+def test_a_fixed_length_copies_its_state_once_and_resumes(data, tmp_path, monkeypatch):
+    config, copies = dataclasses.replace(CONFIG, select_on="none"), []
+    monkeypatch.setattr(Trainer, "_state", lambda trainer, state=Trainer._state: copies.append(trainer.epoch) or state(trainer))
+    fit(build("lightgcn", data, config), data, config)
+    assert copies == [config.epochs - 1]
+    check_resumed_run(lambda: build("lightgcn", data, config), data, config, tmp_path / "run.pt", 1)
 
 
 def test_a_stopped_run_goes_on_as_if_it_had_not_been(data, tmp_path):

@@ -83,6 +83,28 @@ def test_positives_are_uniform_over_the_users_items():
 
 
 @pytest.mark.parametrize("convention", CONVENTIONS)
+def test_item_shares_are_those_of_many_epochs(data, convention):
+    sampler, epochs = TripleSampler(data, convention=convention, seed=2), 400
+    counts = sum(np.bincount(sampler.epoch(e).positives.numpy(), minlength=data.n_items) for e in range(epochs))
+    shares = sampler.item_shares()
+    expected = shares * epochs * sampler.n_triples
+    assert shares.dtype == np.float64 and shares.sum() == pytest.approx(1, rel=1e-12)
+    if convention == "per_interaction":
+        assert counts == pytest.approx(expected, rel=1e-12)
+    else:  # a chi-square test of the other convention's shares fails by far
+        assert stats.chisquare(counts[expected > 0], expected[expected > 0]).pvalue > 1e-3
+        assert counts[expected == 0].sum() == 0
+        wrong = np.bincount(data.train.indices, minlength=data.n_items) / data.n_train * counts.sum()
+        assert stats.chisquare(counts[expected > 0], wrong[expected > 0]).pvalue < 1e-6
+
+
+def test_item_shares_of_users_by_hand():
+    data = Interactions.from_pairs((np.array([0, 0, 1, 3]), np.array([0, 1, 1, 2])), n_users=4, n_items=4)
+    for convention, expected in (("per_interaction", [1 / 4, 1 / 2, 1 / 4, 0]), ("uniform_user", [1 / 6, 1 / 2, 1 / 3, 0])):
+        assert TripleSampler(data, convention=convention).item_shares() == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("convention", CONVENTIONS)
 def test_epochs_depend_on_seed_and_number_only(data, convention):
     def draw(seed, epoch):
         t = TripleSampler(data, convention=convention, seed=seed).epoch(epoch)

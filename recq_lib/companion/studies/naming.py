@@ -33,6 +33,7 @@ _WORDS = {
     "dim": "d", "batch_size": "batch", "lr": "step", "l2": "λ", "epochs": "epochs", "n_layers": "L", "init_std": "start σ",
     "select_on": "epoch chosen on",
 }  # fmt: skip
+_SELECTED = {"none": "all of train for a fixed length (no validation)"}  # in place of "epoch chosen on …"
 _SHOWN = 4  # values of one setting that are listed; of more the smallest and the largest
 
 
@@ -115,10 +116,24 @@ def _group_text(group: list[tuple[Protocol, dict[str, Any]]]) -> str:
 
 
 def _text(protocol: Protocol, values: Mapping[str, list[Any]]) -> str:
-    settings = ", ".join(f"{_WORDS.get(name, name)} {_listed(of)}" for name, of in values.items())
+    settings = ", ".join(_setting(name, of) for name, of in values.items())
     if not settings:
         return protocol.title
     return f"{protocol.title} ({settings})" if protocol.laptop else f"{protocol.title} with {settings}"
+
+
+def _setting(name: str, values: list[Any]) -> str:
+    """A setting and its values: "step 0.005", "epoch chosen on test/val"."""
+    if name != "select_on":
+        return f"{_WORDS.get(name, name)} {_listed(values)}"
+    chosen = [value for value in values if value not in _SELECTED]
+    told = [f"{_WORDS[name]} {_listed(chosen)}"] if chosen else []
+    return " or ".join([*told, *(_SELECTED[value] for value in values if value in _SELECTED)])
+
+
+def selection(select_on: str) -> str:
+    """How a run's epoch was chosen, in words, from its setting `select_on`."""
+    return _setting("select_on", [select_on])
 
 
 def _listed(values: list[Any]) -> str:

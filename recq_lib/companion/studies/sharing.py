@@ -28,7 +28,7 @@ def laptop(dataset: str) -> TrainConfig:
     return protocols.laptop("baco", dataset, init_std=0.1, lr=5e-3 if dataset == "beauty" else 1e-2)
 
 
-def _paper_options(dataset: str, method: str) -> dict[str, Any]:
+def paper_options(dataset: str, method: str) -> dict[str, Any]:
     """Leiden's resolution is the paper's, which sets it for each dataset; the others meet GraphHash's size themselves."""
     return {"resolution": _LEIDEN[dataset]} if method == "leiden" else {}
 
@@ -46,7 +46,7 @@ def sharing(profile: str) -> list[Plan]:
         given = {"gamma": GAMMA[dataset]} if dataset in GAMMA else {}
         full = per_seed(profile, dataset, "lightgcn", config, 3)
         baco = for_each(variants, lambda change: per_seed(profile, dataset, "baco", config, 3, given | change))
-        return full + baco + for_each(names, lambda name: per_seed(profile, dataset, name, config, 3, _paper_options(dataset, name)))
+        return full + baco + for_each(names, lambda name: per_seed(profile, dataset, name, config, 3, paper_options(dataset, name)))
 
     every = (*_MAIN, *(name for name in BASELINES if name not in _MAIN))
     return on("beauty", every, {}, {"scu": False}) + for_each(LARGE, lambda dataset: on(dataset, _MAIN, {}))
@@ -73,7 +73,7 @@ def sharing_large(profile: str) -> list[Plan]:
 
     def on(dataset: str) -> list[Plan]:
         names, config = ("lightgcn", "baco", *_MAIN), laptop(dataset)
-        return for_each(names, lambda name: per_seed(profile, dataset, name, config, 3, _paper_options(dataset, name)))
+        return for_each(names, lambda name: per_seed(profile, dataset, name, config, 3, paper_options(dataset, name)))
 
     return sorted(for_each(LARGE, on), key=lambda plan: plan.config.seed)
 

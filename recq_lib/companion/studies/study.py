@@ -10,7 +10,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from multiprocessing import get_context
 
-from recq_lib.companion.studies import bits, codes, recipe, sharing
+from recq_lib.companion.studies import bits, campaign, codes, recipe, sharing
 from recq_lib.companion.studies.protocols import Grid, for_each, per_seed, small_dataset
 from recq_lib.config import PROFILES, TrainConfig, protocol
 from recq_lib.errors import ConfigError, RecqError, one_of
@@ -102,6 +102,13 @@ STUDIES: dict[str, Grid] = {
     "weighting": sharing.weighting,
     "weighting-orders": sharing.weighting_orders,
     "weighting-orders-large": sharing.weighting_orders_large,
+    "warm-validated": campaign.warm_validated,
+    "layers-large": campaign.layers_large,
+    "layerwise-large": campaign.layerwise_large,
+    "anneal-large": campaign.anneal_large,
+    "bits-large": campaign.bits_large,
+    "sharing-validated": campaign.sharing_validated,
+    "sharing-recipe": campaign.sharing_recipe,
 }
 
 

@@ -13,6 +13,8 @@ from recq_lib.io import paths
 from recq_lib.runs import registry
 from recq_lib.runs import store as results
 
+FIXED = "all of train for a fixed length (no validation)"
+
 
 @pytest.fixture(scope="module")
 def committed():
@@ -81,6 +83,8 @@ class TestExamples:
                 "laptop scale of LightGCN's protocol (step 0.01, λ 0.001, epochs 60, eval_every 4, patience 0, select_metric recall@50)",
                 False,
             ),
+            (trained("gowalla", protocol("fast", select_on="none")), f"our fast recipe with {FIXED}", False),
+            (trained("gowalla", protocol("fast", select_on="test")), "our fast recipe with epoch chosen on test", False),
             (baco_record("mostpop"), "closed form", False),
         ],
     )
@@ -113,6 +117,12 @@ class TestTold:
         assert found == "laptop scale of BiGeaR's protocol on validation (d 32/64/256, step 0.005, λ 0.001, epochs 60)"
         more = [trained("lastfm", dataclasses.replace(config, dim=dim)) for dim in (16, 32, 64, 128, 256)]
         assert "(d 16…256, step" in naming.told(more)
+
+    def test_runs_with_and_without_a_chosen_epoch_stand_together(self):
+        runs = [trained("gowalla", protocol("fast", select_on=on)) for on in ("none", "val", "test")]
+        assert naming.told(runs[:1]) == f"our fast recipe with {FIXED}"
+        both = naming.told([trained("gowalla", protocol("fast", select_on=on, dim=256)) for on in ("none", "test")])
+        assert both == f"our fast recipe with d 256, epoch chosen on test or {FIXED}"
 
     def test_the_most_frequent_comes_first_and_closed_forms_count_only_alone(self):
         exact, longer = baco_record("baco"), trained("beauty", protocol("baco", patience=0))

@@ -50,7 +50,7 @@ def test_every_plan_names_a_known_dataset_and_known_options(study, profile):
 
 
 CLAIMING = ["bits", "hessian", "sharing", "sharing-laptop", "sharing-large", "weighting", "weighting-orders", "weighting-orders-large"]
-CLAIMING += ["binary", "layerwise", "annealing"]
+CLAIMING += ["binary", "layerwise", "annealing", "layers-large", "layerwise-large", "anneal-large", "bits-large", "sharing-recipe"]
 
 
 @pytest.mark.parametrize("study", CLAIMING)
