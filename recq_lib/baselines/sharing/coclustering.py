@@ -13,6 +13,7 @@ from functools import partial
 import numpy as np
 import scipy.sparse as sp
 
+from recq_lib.baselines.sharing.bistochastic import bistochastic
 from recq_lib.baselines.sharing.propagated import total_size
 from recq_lib.config import TrainConfig
 from recq_lib.data.interactions import Interactions
@@ -60,11 +61,11 @@ def sbc(
 ) -> Sharing:
     """Spectral biclustering (Kluger et al., 2003): k clusters of users and k of items, apart from one another.
 
-    B is scaled until rows and columns have equal sums ("bistochastic"). Of its `n_components` singular vectors after
+    B is scaled until rows have one sum and columns have one ("bistochastic"). Of its `n_components` singular vectors after
     the first the `n_best` that are closest to k steps (by k-means of their entries) are kept, and B's rows and columns
     projected on those of the other side are clustered, as scikit-learn's `SpectralBiclustering`. k, `rows` and k-means
     as in `scc`, that of single entries as in `k_means_line`. scikit-learn's scaling compares each step with B itself
-    and so takes all its 1,000 steps, here sums that agree to 1e-5 are enough.
+    and so takes all its 1,000 steps, here it ends when the scaled matrix has settled (`bistochastic`).
     """
     n_components, n_best = whole("n_components", n_components, 1), whole("n_best", n_best, 1, n_components)
     return _spectral("sbc", _BiClusters(data, n_components, n_best), data, n_clusters, rows, seed, tolerance)
@@ -171,22 +172,6 @@ class _BiClusters(_Spectral):
             labels, centres = k_means_line(vector, k, seed)
             distance.append(np.linalg.norm(vector - centres[labels]))
         return vectors[:, np.argsort(distance, kind="stable")[: self.settings["n_best"]]]
-
-
-def bistochastic(matrix: sp.csr_matrix, tolerance: float = 1e-5, iterations: int = 1000) -> sp.csr_matrix:
-    """`matrix` (non-negative, no empty row or column) with rows scaled to one sum and columns to one sum (Kluger et al., 2003).
-
-    Each step divides by the square roots of the sums of rows and of columns; it ends when those of rows agree to a
-    relative `tolerance` and those of columns too, or after `iterations` steps: a sparse matrix may have no exact
-    solution.
-    """
-    backward, row_scale, column_scale = matrix.T.tocsr(), np.ones(matrix.shape[0]), np.ones(matrix.shape[1])
-    for _ in range(iterations):
-        rows, columns = row_scale * (matrix @ column_scale), column_scale * (backward @ row_scale)
-        row_scale, column_scale = row_scale / np.sqrt(rows), column_scale / np.sqrt(columns)
-        if max(sums.max() / sums.min() for sums in (rows, columns)) <= 1 + tolerance:
-            break
-    return (sp.diags_array(row_scale) @ matrix @ sp.diags_array(column_scale)).tocsr()
 
 
 def _k_means(points: np.ndarray, k: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
