@@ -143,6 +143,7 @@ def _summary(record: RunRecord) -> dict[str, Any]:
     return {
         "key": record.spec.key, "method": record.spec.method, "dataset": record.spec.dataset, "seed": record.spec.seed,
         "source": record.provenance["data_source"], "metrics": record.metrics, "bytes": record.n_bytes, "timings": record.timings,
+        "table": {name: record.provenance[name] for name in ("asked_parameters", "table_parameters") if name in record.provenance},
     }  # fmt: skip
 
 
@@ -155,6 +156,9 @@ def _told(record: RunRecord) -> str:
         fixed = spec.params["select_on"] == "none"
         kept = "the last is kept, nothing was evaluated before" if fixed else "the best of those evaluated is kept"
         lines.append(f"epochs: {'' if fixed else f'best {best}, '}last {last}; {kept}")
+    asked, delivered = (record.provenance.get(name) for name in ("asked_parameters", "table_parameters"))
+    if asked:
+        lines.append(f"table: {delivered:,} parameters for {asked:,} asked for ({delivered / asked - 1:+.1%})")
     return "\n".join([f"{spec.method} on {spec.dataset}, seed {spec.seed} (record {spec.key})", *lines, f"bytes: {sizes}"])
 
 

@@ -220,7 +220,7 @@ def test_train_prints_json_and_records(capsys):
     code, out, _ = run(capsys, *arguments, "--set", "ks=5,10", "--set", "select_metric=recall@5", "--set", "patience=0", "--json")
     answer = json.loads(out)
     assert code == 0 and 0 <= answer["metrics"]["recall@10"] <= 1
-    assert set(answer) == {"key", "method", "dataset", "seed", "source", "metrics", "bytes", "timings"}
+    assert set(answer) == {"key", "method", "dataset", "seed", "source", "metrics", "bytes", "timings", "table"}
     assert len(list((paths.results_dir() / "records").rglob(f"{answer['key']}.json"))) == 1
 
 
@@ -406,7 +406,7 @@ def test_compress_writes_the_rows(capsys, tmp_path):
 
 def test_compress_of_rated_rows(capsys, tmp_path):
     (tmp_path / "own.csv").write_text("user;item;stars\n" + "".join(f"u{u};i{i};{1 + (u + i) % 5}\n" for u in range(8) for i in range(5)))
-    arguments = ("compress", "random-hash", "--csv", str(tmp_path / "own.csv"), "--separator", ";", "--budget", "0.5")
+    arguments = ("compress", "random-hash", "--csv", str(tmp_path / "own.csv"), "--separator", ";", "--budget", "0.5", "--tolerance", "0.1")
     target = tmp_path / "rows.npz"
     code, _, _ = run(capsys, *arguments, "--rating", "stars", "--min-rating", "5", "--output", str(target), "--json")
     with np.load(target) as rows:  # 5 stars: (u + i) % 5 == 4, which every user has once

@@ -22,10 +22,11 @@ from recq_lib.io.optional import optional
 from recq_lib.kernels.coclustering import Scratch, reassign
 from recq_lib.parts.building import sharing_method
 from recq_lib.sharing.grouping import SEED, Stopwatch, degrees, found_by, sharing_of
-from recq_lib.sharing.louvain import CLUSTER_OPTIONS, rows_of
+from recq_lib.sharing.louvain import CLUSTER_OPTIONS, at_size
 from recq_lib.sharing.sharing import Sharing
 
 _EVALUATIONS = 4  # of a clustering with thousands of clusters: minutes
+_MANY, _EVALUATIONS_OF_FEW = 500, 16
 
 
 # ---- spectral methods --------------------------------------------------------------------------------------------------------
@@ -38,8 +39,8 @@ def scc(
 
     The vectors are those of D_u^-1/2 B D_v^-1/2, 1 + ⌈log2 k⌉ of them without the first, scaled by the inverse roots of
     degrees, as scikit-learn's `SpectralCoclustering`. The number of clusters k is given, or found so that both sides
-    together have `rows` rows to a relative `tolerance` (a cluster may be on one side only; at most four evaluations,
-    the closest kept).
+    together have `rows` rows to a relative `tolerance` (a cluster may be on one side only; at most four evaluations
+    of more than 500 clusters, the closest kept).
 
     k-means is scikit-learn's, but started once (its default here is 10 times) from centres drawn by plain k-means++ (it
     compares 2 + log k draws per centre), for time: k-means with thousands of clusters takes minutes. One thread, so
@@ -90,12 +91,16 @@ def _spectral(method, clusters, data, n_clusters, rows, seed, tolerance) -> Shar
 def _search_clusters(clusters, rows: int, seed: int, tolerance: float) -> tuple[int, Sharing, tuple[tuple[float, int], ...]]:
     """k, its rows and all that was tried. Rows of nodes with interactions are nearly proportional to k, others are fixed."""
     found, k = {}, max(2, min(clusters.most, round((rows - clusters.n_alone) / clusters.rows_per_cluster)))
-    while k not in found and len(found) < _EVALUATIONS:
+    while k not in found and len(found) < (_EVALUATIONS if k > _MANY else _EVALUATIONS_OF_FEW):
         found[k] = clusters(k, seed)
         if abs(found[k].n_rows / rows - 1) <= tolerance:
             break
         k = round(k * max(rows - clusters.n_alone, 1) / (found[k].n_rows - clusters.n_alone))
         k = max(2, min(clusters.most, k))
+        if k in found:  # between the nearest on both sides, where there is something
+            below = max((tried for tried in found if found[tried].n_rows < rows), default=2)
+            above = min((tried for tried in found if found[tried].n_rows > rows), default=clusters.most)
+            k = (below + above) // 2
     best = min(found, key=lambda k: abs(found[k].n_rows - rows))
     return best, found[best], tuple((k, sharing.n_rows) for k, sharing in found.items())
 
@@ -271,7 +276,7 @@ def _information(joint: sp.csr_matrix) -> float:
 # ---- entries ----------------------------------------------------------------------------------------------------------------
 
 def _itcc(data: Interactions, config: TrainConfig) -> Sharing:
-    return itcc(data, *rows_of(data, config.options["ratio"]), seed=config.options["cluster_seed"])
+    return at_size(partial(itcc, data, seed=config.options["cluster_seed"]), data, config)
 
 
 METHODS = (
