@@ -9,7 +9,7 @@ from typing import Annotated, Any, get_type_hints
 
 import tyro
 
-from recq_lib.cli.flags import Method, Settings, deadline_after
+from recq_lib.cli.flags import Method, Settings, check_folders, deadline_after
 from recq_lib.cli.main import UNFINISHED, parsed
 from recq_lib.config import PROFILES, PROTOCOLS, TrainConfig
 from recq_lib.errors import ConfigError, one_of
@@ -72,6 +72,7 @@ class Train:
         if self.no_save:
             record = runs.execute(plan, device=device, resume=False, on_epoch=_tell)
         else:
+            check_folders()
             options = {"deadline": deadline, "allow_dirty": self.allow_dirty or None}  # without the flag the variable decides
             try:
                 record = runs.run(plan, device=device, force=self.force, on_epoch=_tell, on_found=_tell_found, **options)

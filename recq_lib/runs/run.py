@@ -24,6 +24,7 @@ from recq_lib.parts.model import Recommender
 from recq_lib.runs import provenance, rebuildable, registry
 from recq_lib.runs import store as results
 from recq_lib.runs.keys import key_params
+from recq_lib.runs.sizes import check_cutoffs, check_fits
 from recq_lib.runs.store import RunRecord, RunSpec
 from recq_lib.sharing.store import nothing_kept
 from recq_lib.training import checkpoint as checkpoints
@@ -125,6 +126,8 @@ def _executed(
     spec = spec_of(plan, data)
     if data.test.nnz == 0:
         raise ConfigError(f"{data.name} has no test split, so a run could not be evaluated; split it first (data.splits)")
+    check_cutoffs(data, plan.config.ks)
+    check_fits(plan.entry, data, plan.settings)
     # at the start: the code on disk may change while a long run goes on
     origin = provenance.collect("cpu" if plan.entry.kind == "closed_form" else device)
     checkpoint = checkpoint_of(spec) if resume else None

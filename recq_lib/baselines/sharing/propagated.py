@@ -14,6 +14,7 @@ from recq_lib.baselines.sharing.communities import free_size
 from recq_lib.config import TrainConfig
 from recq_lib.data.interactions import Interactions
 from recq_lib.errors import exactly_one, number, whole
+from recq_lib.io.memory import check_memory
 from recq_lib.kernels import label_lists
 from recq_lib.kernels import label_propagation as kernel
 from recq_lib.kernels.two_way import both_ways, unsigned
@@ -54,6 +55,7 @@ class _Spread:
     def __init__(self, data: Interactions, sweeps: int, seed: int) -> None:
         degrees(data)
         self.n, self.n_users, self.graph = data.n_nodes, data.n_users, unsigned(both_ways(data.train))
+        check_memory(f"visiting {self.n:,} nodes in {sweeps:,} orders", 12 * sweeps * self.n, "give fewer sweeps")
         rng = np.random.default_rng(seed)
         self.draws = [(rng.permutation(self.n).astype(np.uint32), rng.random(self.n)) for _ in range(sweeps)]
         self.tried: list[tuple[float, int]] = []
