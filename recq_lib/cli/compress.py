@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any
@@ -46,6 +47,8 @@ class Compress:
     def run(self) -> None:
         target = output_file(self.output)
         data = self._read()
+        if data.source == "file" and data.notes:  # what was left out, how own ids are numbered
+            print(f"note: {data.notes}", file=sys.stderr)
         extra = {} if self.gamma is None else {"gamma": self.gamma}
         extra |= {"scu": False} if self.no_scu else {}
         rows = share(data, self.method, budget=self.budget, tolerance=self.tolerance, dim=self.dim, seed=self.seed, **self._options(extra))
