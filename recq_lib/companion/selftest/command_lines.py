@@ -47,7 +47,8 @@ _SETTINGS = (
 )  # fmt: skip
 _FLAGS: dict[str, dict[str, tuple[str, ...]]] = {
     "train": {
-        **dict.fromkeys(("--dim", "--layers", "--seed", "--batch-size", "--patience", "--eval-every", "--ks"), _WHOLE),
+        "--layers": tuple(value for value in _WHOLE if value != "1000000"),  # which is possible, and takes minutes
+        **dict.fromkeys(("--dim", "--seed", "--batch-size", "--patience", "--eval-every", "--ks"), _WHOLE),
         **dict.fromkeys(("--lr", "--l2", "--init-std", "--weight-decay", "--temperature", "--seconds"), _NUMBER),
         **dict.fromkeys(("--select-metric", "--device", "--profile", "--protocol", "--dataset", "--mask-at-selection"), _TEXT),
         **dict.fromkeys(("--select-on", "--sampling", "--negatives", "--loss", "--readout", "--start", "--lr-decay"), _TEXT),
