@@ -15,6 +15,7 @@ from importlib import import_module
 
 from recq_lib import __version__
 from recq_lib.errors import RecqError
+from recq_lib.io import plain
 
 INTERRUPTED = 130  # as shells count it
 UNFINISHED = 75  # stopped in time, the same command goes on (EX_TEMPFAIL)
@@ -138,7 +139,8 @@ def _abandon_output() -> None:
 
 
 def _print_what_the_terminal_can() -> None:
-    """A terminal without γ or × gets a question mark instead of an error."""
+    """A terminal without γ or × gets `gamma` and `x` instead of an error."""
+    plain.register()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")
+            stream.reconfigure(errors=plain.HANDLER)

@@ -9,7 +9,7 @@ from typing import Annotated, Any, get_type_hints
 
 import tyro
 
-from recq_lib.cli.flags import Method, Settings, deadline_after
+from recq_lib.cli.flags import Method, Settings, check_folders, deadline_after
 from recq_lib.cli.main import UNFINISHED, parsed
 from recq_lib.config import PROFILES, PROTOCOLS, TrainConfig
 from recq_lib.errors import ConfigError, one_of
@@ -72,6 +72,7 @@ class Train:
         if self.no_save:
             record = runs.execute(plan, device=device, resume=False, on_epoch=_tell)
         else:
+            check_folders()
             options = {"deadline": deadline, "allow_dirty": self.allow_dirty or None}  # without the flag the variable decides
             try:
                 record = runs.run(plan, device=device, force=self.force, on_epoch=_tell, on_found=_tell_found, **options)
@@ -143,6 +144,7 @@ def _summary(record: RunRecord) -> dict[str, Any]:
     return {
         "key": record.spec.key, "method": record.spec.method, "dataset": record.spec.dataset, "seed": record.spec.seed,
         "source": record.provenance["data_source"], "metrics": record.metrics, "bytes": record.n_bytes, "timings": record.timings,
+        "table": {name: record.provenance[name] for name in ("asked_parameters", "table_parameters") if name in record.provenance},
     }  # fmt: skip
 
 
@@ -155,6 +157,9 @@ def _told(record: RunRecord) -> str:
         fixed = spec.params["select_on"] == "none"
         kept = "the last is kept, nothing was evaluated before" if fixed else "the best of those evaluated is kept"
         lines.append(f"epochs: {'' if fixed else f'best {best}, '}last {last}; {kept}")
+    asked, delivered = (record.provenance.get(name) for name in ("asked_parameters", "table_parameters"))
+    if asked:
+        lines.append(f"table: {delivered:,} parameters for {asked:,} asked for ({delivered / asked - 1:+.1%})")
     return "\n".join([f"{spec.method} on {spec.dataset}, seed {spec.seed} (record {spec.key})", *lines, f"bytes: {sizes}"])
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -23,7 +24,9 @@ from recq_lib.parts.model import Recommender
 from recq_lib.runs import provenance, rebuildable, registry
 from recq_lib.runs import store as results
 from recq_lib.runs.keys import key_params
+from recq_lib.runs.sizes import check_cutoffs, check_fits
 from recq_lib.runs.store import RunRecord, RunSpec
+from recq_lib.sharing.store import nothing_kept
 from recq_lib.training import checkpoint as checkpoints
 from recq_lib.training.device import default_device
 from recq_lib.training.trainer import FitResult, Trainer, final_evaluation, fit
@@ -123,6 +126,8 @@ def _executed(
     spec = spec_of(plan, data)
     if data.test.nnz == 0:
         raise ConfigError(f"{data.name} has no test split, so a run could not be evaluated; split it first (data.splits)")
+    check_cutoffs(data, plan.config.ks)
+    check_fits(plan.entry, data, plan.settings)
     # at the start: the code on disk may change while a long run goes on
     origin = provenance.collect("cpu" if plan.entry.kind == "closed_form" else device)
     checkpoint = checkpoint_of(spec) if resume else None
@@ -135,7 +140,7 @@ def _executed(
     if resume:
         origin = rebuildable.checked(plan.profile, _with_others(plan, data, spec, origin), allow_dirty)
     started = time.perf_counter()
-    model = plan.entry.build(data, plan.settings, teacher)
+    model = _built(plan, data, teacher, resume)
     built = time.perf_counter() - started
     outcome: FitResult | None = None
     if plan.entry.kind == "trained":
@@ -152,6 +157,12 @@ def _executed(
         "process_peak_memory_mb": provenance.peak_memory_mb(),
     }
     return _record(spec, data, model, evaluation, outcome, timings, origin), model
+
+
+def _built(plan: Plan, data: Interactions, teacher: Recommender | None, resume: bool) -> Recommender | BlockScorer:
+    """The untrained model; without `resume` shared rows are found anew and not kept."""
+    with nullcontext() if resume else nothing_kept():
+        return plan.entry.build(data, plan.settings, teacher)
 
 
 def _with_others(plan: Plan, data: Interactions, spec: RunSpec, origin: dict) -> dict:
@@ -208,7 +219,7 @@ def trained(
                 results.save(record)
             _forget_checkpoint(spec)
         state = checkpoints.load(model_of(spec)).tensors
-    model = plan.entry.build(data, plan.settings, teacher_for(plan, data, **options))
+    model = _built(plan, data, teacher_for(plan, data, **options), resume)
     model.load_state_dict(state)
     return model
 
@@ -292,6 +303,9 @@ def _record(
 
 
 def _table_facts(model) -> dict[str, int]:
-    """How large a model's table is: numbers as BACO's code counts them, and rows per side where nodes share them."""
+    """How large a model's table is: numbers as BACO's code counts them and as asked for, and rows per side where nodes share them."""
     table = getattr(model, "table", None)  # closed forms have none
-    return {} if table is None else {"table_parameters": table.n_parameters} | table.facts()
+    if table is None:
+        return {}
+    asked = {} if table.asked is None else {"asked_parameters": table.asked}
+    return {"table_parameters": table.n_parameters} | asked | table.facts()

@@ -10,7 +10,9 @@ from __future__ import annotations
 import hashlib
 import inspect
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache, partial
 from pathlib import Path
 from types import FunctionType, MethodType
@@ -28,13 +30,26 @@ _ROOMS = ("sharing", "baselines/sharing", "kernels", "papers/baco")  # whose cod
 _PACKAGES = ("numpy", "scipy", "numba", "scikit-learn", "scikit-network", "infomap")
 
 
+_KEEP = ContextVar("keep", default=True)
+
+
+@contextmanager
+def nothing_kept() -> Iterator[None]:
+    """Within it `kept` neither reads nor writes a file, for runs that leave no trace."""
+    token = _KEEP.set(False)
+    try:
+        yield
+    finally:
+        _KEEP.reset(token)
+
+
 def kept(find: Callable[[], Sharing], data: Interactions, method: str, dim: int, options: Mapping[str, Any]) -> Sharing:
     """`find()`, or what it gave before for the same data, method, `dim` (it sets budgets) and `options`.
 
     A file that is damaged, or whose rows are not those of the data, is replaced. Where the folder cannot be written to, a warning says so
     and the rows are given back all the same. Functions defined in no file, as in a notebook, are asked every time.
     """
-    if any(_file_of(function) is None for function in _functions(find)):
+    if not _KEEP.get() or any(_file_of(function) is None for function in _functions(find)):
         return find()
     path = path_of(data, method, dim, options, find)
     found = _read(path, data)
