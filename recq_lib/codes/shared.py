@@ -22,7 +22,7 @@ from recq_lib.codes.codes import Codes
 from recq_lib.codes.names import Names
 from recq_lib.codes.search import checked_request, lists_of
 from recq_lib.errors import ConfigError, RecordError
-from recq_lib.kernels import shared_topk, topk
+from recq_lib.kernels import shared_topk
 from recq_lib.kernels.dots import AT_ONCE, dots
 
 if TYPE_CHECKING:
@@ -104,7 +104,8 @@ class SharedVectors(_SharedItems):
         for side, rows, vectors in (("user", self.user_rows, self.user_vectors), ("item", self.row_of[:, None], self.item_vectors)):
             fits = rows.dtype == np.int32 and vectors.dtype == np.float32 and rows.ndim == vectors.ndim == 2 and rows.shape[1] > 0
             if not fits or vectors.shape[1] != self.item_vectors.shape[1] or 0 in vectors.shape or not rows.size:
-                raise ConfigError(f"{side} rows are {rows.dtype} {rows.shape} of vectors {vectors.dtype} {vectors.shape}; see SharedVectors")
+                given = f"{rows.dtype} {rows.shape} of vectors {vectors.dtype} {vectors.shape}"
+                raise ConfigError(f"{side} rows are {given}, but must be int32 [{side}s, m] of float32 [rows, d], neither of them empty")
             if not (rows[:, 0].min() >= 0 and rows.min() >= -1 and rows.max() < len(vectors)):
                 raise ConfigError(f"rows of {side}s go from {rows.min()} to {rows.max()}, but must lie in [0, {len(vectors)})")
             if not np.isfinite(vectors).all():
@@ -159,7 +160,7 @@ class SharedVectors(_SharedItems):
         return None if self.item_names is None else self.item_names.take(np.arange(self.n_items))
 
     def n_bytes(self) -> dict[str, int]:
-        """Bytes of the arrays: vectors, rows, own ids. Search keeps two more int32 an item, and one a row: items by row."""
+        """Bytes of the arrays: vectors, rows, own ids. Search keeps three more int32 an item and one a row: the order of ties, by row."""
         names = [part for side, of in (("user", self.user_names), ("item", self.item_names)) if of for part in of.arrays(side).values()]
         return {
             "vectors": self.user_vectors.nbytes + self.item_vectors.nbytes,
@@ -192,7 +193,8 @@ class SharedVectors(_SharedItems):
 
     def save(self, path: Path | str) -> Path:
         """Write one file, whole or not at all; see `file.py`."""
-        arrays = {"user_vectors": self.user_vectors, "item_vectors": self.item_vectors, "user_rows": self.user_rows, "item_rows": self.row_of}
+        arrays = {"user_vectors": self.user_vectors, "item_vectors": self.item_vectors}
+        arrays |= {"user_rows": self.user_rows, "item_rows": self.row_of}
         for side, names in (("user", self.user_names), ("item", self.item_names)):
             arrays |= {} if names is None else names.arrays(side)
         file.write(VECTORS, Path(path), {"combine": self.combine}, dict(sorted(arrays.items(), key=lambda part: -part[1].itemsize)))

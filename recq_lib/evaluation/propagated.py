@@ -6,8 +6,9 @@ score is shared (`codes.shared` is for models without propagation). But P is lin
     y = P S E q,   q = z_u = Eᵀ Sᵀ P δ_u
 
 from right to left: numbers per node spread over the graph L times for q and L times for y, one column a user, never a vector per node. The
-graph is bipartite, so every step goes one way, from users to items or back, and reads each interaction once: 2·L·|E| additions a user,
-where a table takes I·d. From d users on it takes less work to propagate the table's d columns, once, and to drop them after the answer.
+graph is bipartite, so every step goes one way, from users to items or back, and reads each interaction once: L·|E| additions a user for y
+(q's first two steps meet the user's surroundings alone), where a table takes I·d. From d users on it takes less work to propagate the
+table's d columns, once, and to drop them after the answer.
 """
 
 from __future__ import annotations
@@ -120,17 +121,19 @@ class PropagatedRows:
         yield self.scores(users)
 
     def _of_unit(self, users: np.ndarray) -> np.ndarray:
-        """P δ_u [n, b]"""
-        total = np.zeros((self.indptr.size - 1, users.size), np.float32)
+        """P δ_u [n, b]: the first two layers from the users outwards, which for most of them meets little of the graph."""
+        n, total = self.n_users, np.zeros((self.indptr.size - 1, users.size), np.float32)
         if self.n_layers:
-            layer = np.zeros_like(total)
-            spread_unit(self.indptr, self.indices, self.scale, users, layer)
-            total += self.pooling[1] * layer
-            for place, weight in enumerate(self.pooling[2:]):
+            once = np.zeros_like(total)
+            layer = np.zeros_like(total) if self.n_layers > 1 else np.empty((0, users.size), np.float32)
+            spread_unit(self.indptr, self.indices, self.scale, users, once, layer)
+            total[n:] = self.pooling[1] * once[n:]
+            total[:n] = self.pooling[2] * layer[:n] if self.n_layers > 1 else 0
+            for place in range(3, self.n_layers + 1):
                 side = place % 2
-                nodes = slice(self.n_users, None) if side else slice(self.n_users)
+                nodes = slice(n, None) if side else slice(n)
                 layer = self._spread(layer, side)
-                total[nodes] += weight * layer[nodes]
+                total[nodes] += self.pooling[place] * layer[nodes]
         total[users, np.arange(users.size)] += self.pooling[0]
         return total
 

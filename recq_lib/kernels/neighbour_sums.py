@@ -74,9 +74,17 @@ def _several(indptr, indices, chunks, x, out):
 
 
 @compiled()
-def spread_unit(indptr, indices, scale, nodes, out):
-    """Column b of `out` [n, B], which is zero, becomes Â·δ of the node `nodes[b]`: its weights at its neighbours. `scale` [n] is D^-1/2."""
+def spread_unit(indptr, indices, scale, nodes, once, twice):
+    """Column b of `once` and `twice` [n, B], which are zero, becomes Â·δ and Â²·δ of the node `nodes[b]`; `scale` [n] is D^-1/2.
+
+    It costs the neighbours of the node's neighbours, for most nodes a small part of the graph. With `twice` of no rows, Â·δ alone.
+    """
     for b in range(nodes.size):
         node = nodes[b]
         for e in range(indptr[node], indptr[node + 1]):
-            out[indices[e], b] = scale[node] * scale[indices[e]]
+            near = indices[e]
+            weight = scale[node] * scale[near]
+            once[near, b] = weight
+            if twice.shape[0] > 0:
+                for f in range(indptr[near], indptr[near + 1]):
+                    twice[indices[f], b] += weight * scale[near] * scale[indices[f]]
