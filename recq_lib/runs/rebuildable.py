@@ -11,7 +11,6 @@ counts, so the code behind a checkpoint is noted beside it, and that behind a ke
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,7 +18,7 @@ from pathlib import Path
 from recq_lib.config import PROFILES
 from recq_lib.errors import RecordError
 from recq_lib.io import paths
-from recq_lib.io.canonical import canonical_json
+from recq_lib.io.canonical import json_digest
 from recq_lib.io.files import set_aside, write_atomically
 from recq_lib.io.switches import switch
 
@@ -91,7 +90,7 @@ def behind_checkpoint(checkpoint: Path, now: Code) -> list[Code]:
         set_aside(checkpoint, "nobody knows what code is behind it")
         before = []
     codes = [*before, *([] if now in before else [now])]
-    write_atomically(note, json.dumps({"codes": codes, "sha256": _digest(codes)}).encode())
+    write_atomically(note, json.dumps({"codes": codes, "sha256": json_digest(codes)}).encode())
     return codes
 
 
@@ -100,19 +99,15 @@ def _noted(note: Path) -> list[Code]:
     try:
         content = json.loads(note.read_bytes())
         if isinstance(content, list):  # of an earlier version, without a digest
-            content = {"codes": content, "sha256": _digest(content)}
+            content = {"codes": content, "sha256": json_digest(content)}
         codes = content["codes"]
-        if content["sha256"] == _digest(codes) and all(code.keys() == set(_CODE) for code in codes):
+        if content["sha256"] == json_digest(codes) and all(code.keys() == set(_CODE) for code in codes):
             return codes
     except FileNotFoundError:  # the checkpoint is of an earlier version
         return []
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise RecordError(f"it cannot be read: {type(error).__name__}") from error
     raise RecordError("it is not what was written: its digest differs")
-
-
-def _digest(codes: object) -> str:
-    return hashlib.sha256(canonical_json(codes).encode()).hexdigest()
 
 
 def note_of(checkpoint: Path) -> Path:

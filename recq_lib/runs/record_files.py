@@ -7,7 +7,6 @@ fit the arrays finds those that fit under the second name.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from recq_lib.errors import RecordError
-from recq_lib.io.canonical import canonical_json
+from recq_lib.io.canonical import json_digest
 from recq_lib.io.files import array_digest, folder_lock, npz_arrays, set_aside, write_atomically
 
 DIGEST = "sha256"
@@ -61,7 +60,7 @@ def forget(path: Path, why: str) -> None:
 
 def sealed(content: dict[str, Any]) -> dict[str, Any]:
     """`content` with the digest of all of it, which stands before the history."""
-    whole = {**content, DIGEST: _digest(content)}
+    whole = {**content, DIGEST: json_digest(content)}
     return {name: whole[name] for name in sorted(whole, key="history".__eq__)}
 
 
@@ -70,15 +69,11 @@ def check_seal(content: dict[str, Any]) -> None:
     if DIGEST not in content:
         return
     try:
-        found = _digest({name: part for name, part in content.items() if name != DIGEST})
+        found = json_digest({name: part for name, part in content.items() if name != DIGEST})
     except (ValueError, RecursionError) as error:  # nan, inf
         raise RecordError(f"it holds what no record holds ({error})") from error
     if found != content[DIGEST]:
         raise RecordError("it is not what was written: its digest differs")
-
-
-def _digest(content: dict[str, Any]) -> str:
-    return hashlib.sha256(canonical_json(content).encode()).hexdigest()
 
 
 def _settle(path: Path) -> None:

@@ -1,0 +1,142 @@
+"""Commands in forked processes that are stopped on purpose: at a moment, before a call of the file system, or where the disk is full.
+
+A fork costs milliseconds where a new interpreter costs seconds, so hundreds of kills fit into minutes. The process that forks has imported
+everything and started no thread.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+FOLDERS = ("RESULTS", "CHECKPOINTS", "CACHE", "FIGURES", "OUT")
+_CALLS = ("open", "os.rename", "os.remove", "os.mkdir", "os.truncate")
+_LONGEST = 300.0  # seconds; a child that takes longer hangs
+
+
+@dataclass(frozen=True)
+class Stop:
+    """When a child is stopped: after `seconds`, by `signal`, or (by SIGKILL) before call number `call` of the file system in its folder.
+
+    largest : bytes that a file may have; the disk is full behind them
+    """
+
+    seconds: float | None = None
+    signal: int = signal.SIGKILL
+    call: int | None = None
+    largest: int | None = None
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a child ended: exit status (negative: the signal that killed it), what it printed, seconds, calls of the file system."""
+
+    status: int
+    text: str
+    seconds: float
+    calls: int
+
+    @property
+    def traceback(self) -> bool:
+        return "Traceback" in self.text
+
+
+def command(arguments: list[str], folder: Path, stop: Stop = Stop()) -> Ended:
+    """`recq ARGUMENTS` with all its folders below `folder`; checkpoints are written after every epoch."""
+    return forked(partial(_command, arguments), folder, stop)
+
+
+def _command(arguments: list[str]) -> int:
+    from recq_lib.cli.main import main
+    from recq_lib.runs import run as runs
+
+    runs.fit = partial(runs.fit, checkpoint_seconds=0.0)
+    return main(arguments)
+
+
+def forked(work: Callable[[], int], folder: Path, stop: Stop = Stop()) -> Ended:
+    """`work()` in a child of its own, whose files go below `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    output, counted = folder.with_suffix(".output"), folder.with_suffix(".calls")
+    counted.write_bytes(b"")
+    start = time.monotonic()
+    child = os.fork()
+    if child == 0:
+        _work(work, folder, stop, output, counted)
+    status = _wait(child, stop, start)
+    return Ended(status, output.read_text(errors="replace"), time.monotonic() - start, counted.stat().st_size)
+
+
+def _work(work: Callable[[], int], folder: Path, stop: Stop, output: Path, counted: Path) -> None:
+    """The child's life; it never returns."""
+    status = 99
+    try:
+        for name in FOLDERS:
+            os.environ[f"RECQ_{name}_DIR"] = str(folder / name.lower())
+        sink = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        calls = os.open(counted, os.O_WRONLY | os.O_APPEND)
+        for stream in (1, 2):
+            os.dup2(sink, stream)
+        sys.stdout, sys.stderr = (os.fdopen(stream, "w", buffering=1, errors="replace") for stream in (1, 2))
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        _count_calls(str(folder), stop.call, calls)
+        if stop.largest is not None:
+            import resource
+
+            resource.setrlimit(resource.RLIMIT_FSIZE, (stop.largest, stop.largest))
+        status = work()
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        os._exit(status)
+
+
+def _count_calls(folder: str, last: int | None, counted: int) -> None:
+    done = 0
+
+    def hook(event: str, arguments: tuple) -> None:
+        nonlocal done
+        if event in _CALLS and isinstance(arguments[0], (str, bytes, os.PathLike)) and os.fsdecode(arguments[0]).startswith(folder):
+            done += 1
+            if done == last:
+                os.kill(os.getpid(), signal.SIGKILL)
+            if last is None:
+                os.write(counted, b".")
+
+    sys.addaudithook(hook)
+
+
+def _wait(child: int, stop: Stop, start: float) -> int:
+    sent = stop.seconds is None
+    while True:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            return os.waitstatus_to_exitcode(status)
+        passed = time.monotonic() - start
+        if not sent and passed >= stop.seconds:
+            os.kill(child, stop.signal)
+            sent = True
+        if passed > _LONGEST:
+            os.kill(child, signal.SIGKILL)
+        time.sleep(0.002)
+
+
+@contextmanager
+def folders_below(folder: Path) -> Iterator[None]:
+    """This process too reads and writes below `folder`."""
+    before = {name: os.environ.get(f"RECQ_{name}_DIR") for name in FOLDERS}
+    os.environ.update({f"RECQ_{name}_DIR": str(folder / name.lower()) for name in FOLDERS})
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(f"RECQ_{name}_DIR", None) if value is None else os.environ.update({f"RECQ_{name}_DIR": value})
