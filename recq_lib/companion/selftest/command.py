@@ -31,6 +31,7 @@ class Selftest:
         if not hasattr(os, "fork"):
             raise ConfigError("selftest needs a system that can fork processes, such as Linux or macOS")
         os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1"))  # before they are read
+        os.environ.update(NUMBA_THREADING_LAYER="workqueue")  # the one that lives on in a fork
         os.environ.update(RECQ_OFFLINE="1", RECQ_PROGRESS="0")
         rows = []
         for name in chosen:
@@ -67,9 +68,9 @@ def _kills(trials: int, seed: int) -> Iterator[Row]:
     share = {"training": 0.35, "runs with a teacher": 0.3, "forced repeats": 0.25, "study, 2 jobs": 0.1}
     for name in kills.scenarios():
         found = kills.attack(name, max(1, round(share[name] * trials)), seed)
-        bad = found.lost + found.different + found.untidy + found.noisy
-        text = f"{found.runs} runs: {found.lost} lost, {found.different} different, {found.untidy} leave files, {found.noisy} tracebacks"
-        yield Row(f"kills, {name}", found.kills, text, bad)
+        bad = found.lost + found.different + found.untidy + found.noisy + found.orphans
+        text = f"{found.runs} runs: {found.lost} lost, {found.different} different, {found.untidy} leave files"
+        yield Row(f"kills, {name}", found.kills, f"{text}, {found.noisy} tracebacks, {found.orphans} orphans", bad)
 
 
 def _corruptions(trials: int, seed: int) -> Iterator[Row]:

@@ -5,24 +5,26 @@ from __future__ import annotations
 import random
 import shutil
 import signal
+import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from recq_lib.companion.selftest import outcomes
-from recq_lib.companion.selftest.children import Ended, Stop, command
+from recq_lib.companion.selftest.children import Ended, Stop, command, warm
+from recq_lib.errors import RecqError
 
 SMALL = "--dataset synthetic-tiny --profile smoke --dim 8 --epochs 6 --eval-every 2 --batch-size 128 --ks 5 10 --select-metric recall@5"
 TRAIN = (["lightgcn"], ["baco", "--set", "ratio=0.4"], ["hashnet"])
 TEACHER = (["ptq-sign"], ["bigear"])
-STUDY = ["study", "l2q-curve", "--profile", "smoke", "--jobs", "2"]
-_GENTLE = {signal.SIGINT: 130, signal.SIGTERM: 143}
+STUDY = ["study", "selftest", "--profile", "smoke", "--jobs", "2"]
+_GENTLE = (signal.SIGINT, signal.SIGTERM)
 
 
 @dataclass
 class Kills:
-    """Counts of one kind of run. `untidy`: ended well, but files are left; `noisy`: stopped gently, but not in one line."""
+    """Counts of one kind of run. `untidy`: ended well, but files are left; `noisy`: a traceback was printed; `orphans`: processes left."""
 
     runs: int = 0
     kills: int = 0
@@ -30,6 +32,7 @@ class Kills:
     different: int = 0
     untidy: int = 0
     noisy: int = 0
+    orphans: int = 0
 
 
 def scenarios() -> dict[str, tuple[list[list[str]], bool]]:
@@ -49,6 +52,9 @@ def attack(name: str, kills: int, seed: int = 0) -> Kills:
     rng, counts = random.Random(f"{name} {seed}"), Kills()
     commands, repeated = scenarios()[name]
     whole = {}
+    if name != "study, 2 jobs":
+        for call in commands:
+            warm(call)
     with tempfile.TemporaryDirectory(prefix="recq-selftest-") as place:
         root = Path(place)
         while counts.kills < kills:
@@ -58,7 +64,7 @@ def attack(name: str, kills: int, seed: int = 0) -> Kills:
                 folder = root / f"whole{len(whole)}"
                 whole[known] = folder, _undisturbed(call, folder)
             folder, usual = whole[known]
-            _one_run(call, root / "run", folder if repeated else None, _stops(rng, usual, kills - counts.kills), counts)
+            _one_run(call, root / "run", folder if repeated else None, _stops(rng, usual, kills - counts.kills, call is STUDY), counts)
             _compare(root / "run", folder, counts)
             shutil.rmtree(root / "run")
     return counts
@@ -67,17 +73,22 @@ def attack(name: str, kills: int, seed: int = 0) -> Kills:
 def _undisturbed(call: list[str], folder: Path) -> Ended:
     ended = command(call, folder)
     if ended.status != 0:
-        raise RuntimeError(f"an undisturbed run failed: {' '.join(call)}\n{ended.text}")
+        raise RecqError(f"recq {' '.join(call)} fails, so there is nothing to attack: {ended.text}")
     return ended
 
 
-def _stops(rng: random.Random, usual: Ended, most: int) -> Iterator[Stop]:
-    """Half of the kills before a call of the file system, the others at a moment; a fifth by a signal that lets the process say goodbye."""
+def _stops(rng: random.Random, usual: Ended, most: int, study: bool) -> Iterator[Stop]:
+    """Half of the kills before a call of the file system, the others at a moment; a fifth by a signal that lets the process say goodbye.
+
+    In a study half of the kills are of a worker.
+    """
     for _ in range(min(rng.randint(1, 3), most)):
         moment = rng.uniform(0.0, usual.seconds)
-        if rng.random() < 0.2:
-            yield Stop(seconds=moment, signal=rng.choice(list(_GENTLE)))
-        elif rng.random() < 0.5 and usual.calls > 1:
+        if study and rng.random() < 0.5:
+            yield Stop(seconds=moment, worker=True)
+        elif rng.random() < 0.2:
+            yield Stop(seconds=moment, signal=rng.choice(_GENTLE))
+        elif rng.random() < 0.5 and usual.calls > 1 and not study:
             yield Stop(call=rng.randint(1, usual.calls))
         else:
             yield Stop(seconds=moment)
@@ -90,14 +101,21 @@ def _one_run(call: list[str], folder: Path, before: Path | None, stops: Iterator
     for stop in stops:
         ended = command(call, folder, stop)
         counts.kills += 1
-        gentle = stop.signal in _GENTLE and ended.status in _GENTLE.values()
-        counts.noisy += ended.traceback or (gentle and len(ended.text.strip().splitlines()[-1:]) != 1)
+        _listen(ended, counts)
+        counts.lost += stop.worker and ended.status != 0  # it costs time and nothing else
+        counts.orphans += ended.orphans
         if before is not None and outcomes.records(folder) != outcomes.records(before):
             counts.lost += 1
     ended = command(call, folder)
-    counts.noisy += ended.traceback
+    _listen(ended, counts)
     if ended.status != 0:
         counts.lost += 1
+
+
+def _listen(ended: Ended, counts: Kills) -> None:
+    if ended.traceback:
+        counts.noisy += 1
+        print(f"a traceback (status {ended.status}):\n{ended.text}", file=sys.stderr)
 
 
 def _compare(folder: Path, whole: Path, counts: Kills) -> None:
