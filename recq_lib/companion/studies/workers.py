@@ -66,7 +66,7 @@ def side_by_side(task: Callable[..., Any], arguments: Sequence[tuple], jobs: int
                 idle.append(worker)
                 yield index, result
     finally:
-        _stop([*idle, *(worker for worker, *_ in busy.values())])
+        _stop(idle, [worker for worker, *_ in busy.values()])
 
 
 def threads_of(jobs: int) -> int:
@@ -82,7 +82,7 @@ def threads_of(jobs: int) -> int:
 def _start(task: Callable[..., Any], jobs: int) -> _Worker:
     context = get_context("spawn")
     here, there = context.Pipe()
-    process = context.Process(target=_serve, args=(task, there, threads_of(jobs)), daemon=True)
+    process = context.Process(target=_serve, args=(task, there), daemon=True)
     with _environment(dict.fromkeys(THREADS, str(threads_of(jobs)))), _no_interruption():
         process.start()  # it starts with Ctrl-C held back, until it can take one
     there.close()  # so that the worker's death closes the pipe
@@ -117,15 +117,16 @@ def _no_interruption() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _stop(workers: list[_Worker]) -> None:
-    """End the workers: an idle one at once, one at work when it has saved what it keeps."""
-    for worker in workers:
+def _stop(idle: list[_Worker], busy: list[_Worker]) -> None:
+    """End the workers: an idle one by closing its pipe, one at work when it has saved what it keeps."""
+    for worker in (*idle, *busy):
         worker.pipe.close()
+    for worker in busy:
         if worker.process.is_alive() and worker.process.pid is not None:
             with contextlib.suppress(OSError):
                 os.kill(worker.process.pid, signal.SIGINT) if os.name == "posix" else worker.process.terminate()
     until = time.monotonic() + _PATIENCE
-    for worker in workers:
+    for worker in (*idle, *busy):
         worker.process.join(max(0.0, until - time.monotonic()))
         if worker.process.is_alive():
             worker.process.kill()
@@ -143,18 +144,16 @@ def _ending(process: BaseProcess) -> str:
 # ---- in a worker --------------------------------------------------------------------------------------------------------------
 
 
-def _serve(task: Callable[..., Any], pipe: Connection, threads: int) -> None:
+def _serve(task: Callable[..., Any], pipe: Connection) -> None:
     """Do what comes through the pipe until it closes."""
     signal.signal(signal.SIGINT, _interrupted)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     with contextlib.suppress(EOFError, OSError, KeyboardInterrupt):
         if os.name == "posix":
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-        import torch
-
-        torch.set_num_threads(threads)
         while True:
             pipe.send(task(*pipe.recv()))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # its end is near
 
 
 def _interrupted(*_: object) -> None:
