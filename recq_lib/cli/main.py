@@ -82,7 +82,7 @@ def _main(given: list[str]) -> int:
             return _failed(_NO_MEMORY)
         raise
     except KeyboardInterrupt as stop:
-        print("\ninterrupted; what was saved is kept, and the same command goes on from there", file=sys.stderr)
+        print("\ninterrupted; what was saved before is kept", file=sys.stderr)
         return TERMINATED if isinstance(stop, _Terminated) else INTERRUPTED
 
 

@@ -84,13 +84,21 @@ def warm(arguments: list[str]) -> None:
 
 
 def _command(arguments: list[str]) -> int:
-    from recq_lib.cli.main import main
+    from recq_lib.cli.main import INTERRUPTED, main
+
+    try:
+        _prepare()
+    except KeyboardInterrupt:  # before the command began
+        return INTERRUPTED
+    return main(arguments)
+
+
+def _prepare() -> None:
     from recq_lib.companion.studies.study import STUDIES
     from recq_lib.runs import run as runs
 
     STUDIES["selftest"] = _plans
     runs.fit = partial(runs.fit, checkpoint_seconds=0.0)
-    return main(arguments)
 
 
 def _plans(profile: str) -> list[Plan]:
