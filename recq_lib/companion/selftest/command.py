@@ -65,7 +65,7 @@ def _parts() -> dict[str, Callable[[int, int], Iterator[Row]]]:
 def _kills(trials: int, seed: int) -> Iterator[Row]:
     from recq_lib.companion.selftest import kills
 
-    share = {"training": 0.35, "runs with a teacher": 0.3, "forced repeats": 0.25, "study, 2 jobs": 0.1}
+    share = {"training": 0.4, "runs with a teacher": 0.3, "forced repeats": 0.25, "study, 2 jobs": 0.05}
     for name in kills.scenarios():
         found = kills.attack(name, max(1, round(share[name] * trials)), seed)
         bad = found.lost + found.different + found.untidy + found.noisy + found.orphans
