@@ -8,8 +8,12 @@ from __future__ import annotations
 
 import difflib
 import os
+import signal
 import sys
+import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 
@@ -17,7 +21,7 @@ from recq_lib import __version__
 from recq_lib.errors import RecqError
 from recq_lib.io import plain
 
-INTERRUPTED = 130  # as shells count it
+INTERRUPTED, TERMINATED = 130, 143  # as shells count them
 UNFINISHED = 75  # stopped in time, the same command goes on (EX_TEMPFAIL)
 
 
@@ -39,6 +43,7 @@ COMMANDS = {
     "study": Entry("recq_lib.companion.commands:Study", "run a named grid; recorded runs are skipped, interrupted ones resume"),
     "report": Entry("recq_lib.companion.commands:Report", "published | ours | difference, from the records"),
     "bench": Entry("recq_lib.companion.commands:Bench", "this library beside what a user would pick instead, in one run"),
+    "selftest": Entry("recq_lib.companion.selftest.command:Selftest", "attack it: kills, damaged files, full disks; ends with a table"),
     "notebooks": Entry("recq_lib.companion.commands:Notebooks", "run, check or refresh the notebooks"),
 }
 
@@ -46,10 +51,11 @@ COMMANDS = {
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit status.
 
-    0 good, 1 an error of ours in one line on stderr, 2 wrong usage, 75 stopped by `--seconds` with something left, 130 interrupted.
+    0 good, 1 an error of ours in one line on stderr, 2 wrong usage, 75 stopped by `--seconds` with something left, 130 interrupted,
+    143 terminated.
     """
     _print_what_the_terminal_can()
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _termination_interrupts():
         warnings.showwarning = _warned
         return _main(list(sys.argv[1:] if arguments is None else arguments))
 
@@ -76,9 +82,29 @@ def _main(given: list[str]) -> int:
         if "allocate memory" in str(error) or "out of memory" in str(error):  # PyTorch has no class of its own for this on a CPU
             return _failed(_NO_MEMORY)
         raise
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         print("\ninterrupted; what was saved before is kept", file=sys.stderr)
-        return INTERRUPTED
+        return TERMINATED if isinstance(stop, _Terminated) else INTERRUPTED
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM, as a batch system sends it before it kills: whatever saves on Ctrl-C saves now too."""
+
+
+@contextmanager
+def _termination_interrupts() -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(*_: object) -> None:
+        raise _Terminated
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 _OTHER_FOLDER = "make room, allow writing, or choose another folder (RECQ_RESULTS_DIR, RECQ_CHECKPOINTS_DIR, RECQ_CACHE_DIR)"

@@ -7,9 +7,6 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
-
-import torch
 
 from recq_lib.config import OPTION, TrainConfig
 from recq_lib.data.interactions import Interactions
@@ -18,11 +15,12 @@ from recq_lib.data.splits import with_validation
 from recq_lib.errors import ConfigError, RecordError
 from recq_lib.evaluation.ranking import Evaluation
 from recq_lib.evaluation.scorers import BlockScorer
-from recq_lib.io import paths
+from recq_lib.io.files import in_use
 from recq_lib.parts.method import Method
 from recq_lib.parts.model import Recommender
-from recq_lib.runs import provenance, rebuildable, registry
+from recq_lib.runs import keeping, provenance, rebuildable, registry
 from recq_lib.runs import store as results
+from recq_lib.runs.keeping import checkpoint_of, model_of
 from recq_lib.runs.keys import key_params
 from recq_lib.runs.sizes import check_cutoffs, check_fits
 from recq_lib.runs.store import RunRecord, RunSpec
@@ -95,19 +93,17 @@ def execute(
     on_epoch: Callable[[Trainer], None] | None = None,
     data: Interactions | None = None,
     deadline: float | None = None,
-    keep_model: bool = False,
     allow_dirty: bool | None = None,
 ) -> RunRecord:
     """Run `plan` and return its record (not saved). A killed run continues from its checkpoint when `resume` is set.
 
     A run that is still training at `deadline` (as `time.time` counts) ends at the next epoch by raising `RunPaused`; its checkpoint
-    stays. `keep_model` also writes the best parameters to `model_of(spec)`, for runs that start from them. Without `resume` nothing is
-    read or written, nor of a teacher.
+    stays. Without `resume` nothing is read or written, nor of a teacher.
 
     With `resume`, raises `RecordError` before training where a record of the profile "paper" would come from code that no commit holds;
     `allow_dirty` as in `rebuildable.checked`.
     """
-    record, _ = _executed(plan, device, resume, on_epoch, data, deadline, keep_model, allow_dirty)
+    record, _ = _executed(plan, device, resume, on_epoch, data, deadline, allow_dirty)
     return record
 
 
@@ -118,7 +114,6 @@ def _executed(
     on_epoch: Callable[[Trainer], None] | None,
     data: Interactions | None,
     deadline: float | None,
-    keep_model: bool,
     allow_dirty: bool | None,
 ) -> tuple[RunRecord, Recommender | BlockScorer]:
     device = device or default_device()
@@ -145,10 +140,8 @@ def _executed(
     outcome: FitResult | None = None
     if plan.entry.kind == "trained":
         limited = _with_limit(on_epoch, deadline, checkpoint)
-        outcome = fit(model, data, plan.settings, device=device, checkpoint=checkpoint, on_epoch=limited)
-        if keep_model:
-            codes = origin.get("code", [rebuildable.code_of(origin)])
-            checkpoints.save(model_of(spec), _state(model), {"key": spec.key, "code": codes})
+        with nullcontext() if checkpoint is None else in_use(keeping.mark_of(spec)):
+            outcome = fit(model, data, plan.settings, device=device, checkpoint=checkpoint, on_epoch=limited)
     started = time.perf_counter()
     evaluation = final_evaluation(model, data, plan.config)
     timings = {
@@ -175,25 +168,6 @@ def _with_others(plan: Plan, data: Interactions, spec: RunSpec, origin: dict) ->
     return rebuildable.with_others(origin, codes, of_teacher)
 
 
-def _state(model: Recommender) -> dict[str, torch.Tensor]:
-    return {name: tensor.detach().cpu() for name, tensor in model.state_dict().items()}
-
-
-def checkpoint_of(spec: RunSpec) -> Path:
-    """Where a run keeps its state until its record is saved."""
-    return paths.checkpoints_dir() / f"{spec.key}.pt"
-
-
-def model_of(spec: RunSpec) -> Path:
-    """Where a trained model is kept for the runs that start from it."""
-    return paths.checkpoints_dir() / "models" / f"{spec.key}.pt"
-
-
-def _forget_checkpoint(spec: RunSpec) -> None:
-    for path in (checkpoint_of(spec), rebuildable.note_of(checkpoint_of(spec))):
-        path.unlink(missing_ok=True)
-
-
 def trained(
     plan: Plan,
     data: Interactions | None = None,
@@ -211,16 +185,19 @@ def trained(
     spec = spec_of(plan, data)
     options = {"device": device, "resume": resume, "deadline": deadline, "allow_dirty": allow_dirty}
     if not resume:
-        state = _state(_executed(plan, on_epoch=None, data=data, keep_model=False, **options)[1])
+        state = keeping.state_of(_executed(plan, on_epoch=None, data=data, **options)[1])
+    elif (kept := keeping.kept_state(spec)) is not None:
+        state = kept
     else:
-        if not model_of(spec).exists():
-            record = execute(plan, data=data, keep_model=True, **options)
-            if not results.exists(spec):
-                results.save(record)
-            _forget_checkpoint(spec)
-        state = checkpoints.load(model_of(spec)).tensors
+        known = results.load_or_set_aside(spec)
+        record, fitted = _executed(plan, on_epoch=None, data=data, **options)
+        keeping.keep(spec, record, fitted, record_too=known is None, model_too=True)
+        state = keeping.state_of(fitted)
     model = _built(plan, data, teacher_for(plan, data, **options), resume)
-    model.load_state_dict(state)
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:
+        raise RecordError(f"kept model {model_of(spec)} was made by another version of this library; delete it to train it anew") from error
     return model
 
 
@@ -230,24 +207,32 @@ def teacher_for(plan: Plan, data: Interactions, **options) -> Recommender | None
 
 
 def run(
-    plan: Plan, *, device: str | None = None, force: bool = False, on_found: Callable[[RunRecord], None] | None = None, **options
+    plan: Plan,
+    *,
+    device: str | None = None,
+    force: bool = False,
+    on_found: Callable[[RunRecord], None] | None = None,
+    keep_model: bool = False,
+    **options,
 ) -> RunRecord:
     """The saved record of `plan`: looked up if it exists (unless `force`), then told to `on_found`; else executed and saved.
 
-    `options` and errors are those of `execute`.
+    `keep_model` also writes the best parameters to `model_of(spec)`, for runs that start from them. A damaged record is moved aside with a
+    warning and made again. `options` and errors are those of `execute`.
     """
     data = prepare(plan)
     spec = spec_of(plan, data)
-    if results.exists(spec) and not force:
-        record = results.load(spec.key)
+    record = None if force else results.load_or_set_aside(spec)
+    if record is not None:
+        keeping.sweep_checkpoint(spec, keep_model)
         if on_found is not None:
             on_found(record)
         return record
     if force:
-        _forget_checkpoint(spec)
-    record = execute(plan, device=device, data=data, **options)
-    results.save(record)
-    _forget_checkpoint(spec)  # only now: until the record is on disk the checkpoint is all there is
+        keeping.forget_checkpoint(spec)
+    every = {"resume": True, "on_epoch": None, "deadline": None, "allow_dirty": None} | options
+    record, model = _executed(plan, device=device, data=data, **every)
+    keeping.keep(spec, record, model, model_too=keep_model and plan.entry.kind == "trained")
     return record
 
 

@@ -212,7 +212,7 @@ class Sharing:
         arrays = npz_arrays(path)
         try:
             sharing = cls.from_arrays(arrays)
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
+        except Exception as error:  # whatever arrays of other forms lead to, it means the same here
             why = f"array {error} is missing" if isinstance(error, KeyError) else error
             raise RecordError(f"{path} holds no rows of users and items ({why}); write them with Sharing.save") from error
         for name, wanted in (("n_users", n_users), ("n_items", n_items)):

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import warnings
@@ -25,6 +26,7 @@ from recq_lib.io import paths
 from recq_lib.runs import run as runs
 from recq_lib.runs import store as results
 from recq_lib.sharing.sharing import Sharing
+from recq_lib.training import checkpoint as checkpoints
 
 TINY = ("--dataset", "synthetic-tiny", "--profile", "smoke", "--epochs", "2", "--dim", "4", "--layers", "1")
 
@@ -196,6 +198,24 @@ def test_interruption_is_said_in_a_line(capsys, monkeypatch):
     monkeypatch.setattr(runs, "run", stopped)
     code, _, err = run(capsys, "train", "lightgcn", *TINY)
     assert code == 130 and err.strip() == "interrupted; what was saved before is kept"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs signals")
+@pytest.mark.parametrize("how, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_training_says_a_line_and_keeps_its_last_epoch(tmp_path, how, code):
+    settings = ["--epochs", "100000", "--dim", "4", "--eval-every", "1", "--ks", "5", "--select-metric", "recall@5", "--patience", "0"]
+    call = [sys.executable, "-m", "recq_lib", "train", "lightgcn", "--dataset", "synthetic-tiny", *settings]
+    folders = {f"RECQ_{name}_DIR": str(tmp_path / name.lower()) for name in ("RESULTS", "CHECKPOINTS")}
+    environment = {name: value for name, value in os.environ.items() if name != "RECQ_PROGRESS"} | folders
+    process = subprocess.Popen(call, env=environment, stderr=subprocess.PIPE, text=True)
+    seen = [process.stderr.readline() for _ in range(3)]  # a line for every epoch
+    process.send_signal(how)
+    *more, last = process.communicate(timeout=120)[1].splitlines()
+    assert process.returncode == code and last == "interrupted; what was saved before is kept"
+    told = [line for line in (*seen, *more) if line.strip()]
+    assert all(line.startswith("epoch ") for line in told)
+    (checkpoint,) = (tmp_path / "checkpoints").glob("*.pt")
+    assert checkpoints.load(checkpoint).meta["epoch"] in (len(told), len(told) + 1)  # the signal may come between the two
 
 
 def test_terminal_without_greek_letters(monkeypatch):
