@@ -97,7 +97,7 @@ class Trainer:
         self.epoch = 0  # next epoch to train
         self.history: list[dict[str, float]] = []
         self.best_value, self.best_epoch, self.stale = -math.inf, -1, 0
-        self.best_state = {} if config.select_on == "none" else self._state()  # there the last epoch's alone is kept
+        self.best_state = {} if config.select_on == "none" else self._parameters()  # there the last epoch's alone is kept
         self.seconds = 0.0
 
     # ---- one step, one epoch --------------------------------------------------------------------------------------------
@@ -202,9 +202,9 @@ class Trainer:
         self.epoch += 1
 
     def _keep(self) -> None:
-        self.best_epoch, self.stale, self.best_state = self.epoch, 0, self._state()
+        self.best_epoch, self.stale, self.best_state = self.epoch, 0, self._parameters()
 
-    def _state(self) -> dict[str, torch.Tensor]:
+    def _parameters(self) -> dict[str, torch.Tensor]:
         return {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
 
     @property

@@ -59,7 +59,9 @@ def table(rows: list[Row]) -> str:
 
 
 def _parts() -> dict[str, Callable[[int, int], Iterator[Row]]]:
-    return {"kills": _kills, "corruptions": _corruptions, "publications": _publications, "disk": _disk, "readonly": _readonly, "lines": _lines}
+    return {  # fmt: skip
+        "kills": _kills, "corruptions": _corruptions, "publications": _publications, "disk": _disk, "readonly": _readonly, "lines": _lines,
+    }
 
 
 def _kills(trials: int, seed: int) -> Iterator[Row]:
