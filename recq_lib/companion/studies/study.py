@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 from recq_lib.companion.studies import bits, campaign, codes, recipe, sharing
 from recq_lib.companion.studies.protocols import Grid, for_each, per_seed, small_dataset
-from recq_lib.companion.studies.workers import WorkerLost, side_by_side
 from recq_lib.config import PROFILES, TrainConfig, protocol
 from recq_lib.errors import ConfigError, RecqError, one_of
 from recq_lib.io.canonical import canonical_json
+from recq_lib.io.workers import WorkerLost, side_by_side
 from recq_lib.runs import registry
 from recq_lib.runs import store as results
 from recq_lib.runs.provenance import collect
