@@ -33,10 +33,10 @@ _WHOLE = ("-1", "0", "7", "1000000", "1000000000", str(2**63), str(2**70), "-" +
 _NUMBER = (*_WHOLE, "nan", "inf", "-inf", "1e400", "1e20", "1e300", "1e-320", "0.5", "-0.1")
 _TEXT = (
     "", " ", "x", "-", "²", "recall@²", "recall@", "@5", "recall@1000000", "None", "/", ".", "..", "nodir/x.npz", "/proc/x.npz", "file",
-    "file/x", "\udcff", "中文", "a" * 100_000, "line\nbreak", "synthetic-99999999999999999", "synthetic-1", "synthetic-²",
+    "file/x", "\udcff", "\N{CJK UNIFIED IDEOGRAPH-4E2D}", "a" * 100_000, "line\nbreak", "synthetic-99999999999999999", "synthetic-1", "synthetic-²",
     "synthetic-tiny-resplit", "ml1m", "cuda:99", "cuda", "banana", "../../etc/passwd", "%s", "u", "\t", ",,",
 )  # fmt: skip
-_ANY = (*_NUMBER, *_TEXT, "1" * 5000, "٣", "--", "=", "a=b", "true", "{}", "[1]", "'; drop", "1,2,x")
+_ANY = (*_NUMBER, *_TEXT, "1" * 5000, "\N{ARABIC-INDIC DIGIT THREE}", "--", "=", "a=b", "true", "{}", "[1]", "'; drop", "1,2,x")
 _SETTINGS = (
     "options=x", "dim=1000000000", "n_layers=100000000", f"seed={2**70}", "select_metric=recall@²", "ks=", "ks=5,x", "ks=0", "ks=1000000",
     "mask_at_selection=tests", "ratio=-1", "ratio=1e-300", "ratio=nan", "ratio=2", "cluster_seed=-1", f"cluster_seed={2**80}", "sweeps=0",
