@@ -74,7 +74,7 @@ def test_every_command_explains_itself(name, capsys):
 
 
 def test_library_commands_need_nothing_of_the_companion():
-    modules = {entry.target.partition(":")[0] for entry in cli.COMMANDS.values()} 
+    modules = {entry.target.partition(":")[0] for entry in cli.COMMANDS.values()}
     modules = {module for module in modules if not module.startswith("recq_lib.companion")}
     code = f"import sys, importlib; [importlib.import_module(m) for m in {sorted(modules)}]"
     done = subprocess.run([sys.executable, "-c", f"{code}; print([m for m in sys.modules if 'companion' in m])"], **_CAPTURED)
