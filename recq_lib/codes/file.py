@@ -32,6 +32,7 @@ FORMAT = 1
 _DIGEST = 65  # the digits and the end of their line
 _LONGEST = 1 << 20  # bytes of a third line that are read at all
 _ALIGNMENT = 64
+_NO_FORMAT = 10**6  # no format will ever have a number like this
 _MOST_AXES, _LONGEST_AXIS = 8, 1 << 48  # of an array: what numbers beyond them would cost to multiply and to print is not paid
 _WIDTHS = {"<u8": 8, "<i8": 8, "<f4": 4, "<u4": 4, "<i4": 4, "|u1": 1}
 
@@ -131,7 +132,7 @@ def _fields(kind: Kind, path: Path, header: bytes) -> dict[str, Any]:
         version = fields.pop("format")
     except (ValueError, RecursionError, LookupError, TypeError, AttributeError) as error:  # no JSON, or not an object with a format
         raise kind.damaged(path, f"its header cannot be read: {type(error).__name__}") from error
-    if type(version) is int and version > FORMAT:
+    if type(version) is int and FORMAT < version < _NO_FORMAT:
         raise RecordError(f"{kind.name} {path} has format {version}, this version reads {FORMAT}; update recq, or export it again")
     if type(version) is not int or version != FORMAT:
         raise kind.damaged(path, "its format is not a number that was ever used")

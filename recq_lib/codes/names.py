@@ -17,7 +17,7 @@ import numpy as np
 
 from recq_lib.errors import ConfigError, DataError
 
-_SPELLED = re.compile(r"-?[0-9]+")  # int() would also take 4_2, and blanks around a number
+_SPELLED = re.compile(r"0|-?[1-9][0-9]*")  # int() would also take 007 and 4_2, and blanks around a number
 _NARROW = np.iinfo(np.int32)
 
 

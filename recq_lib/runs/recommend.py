@@ -21,7 +21,8 @@ def recommend(
     Parameters
     ----------
     model : what `build`, `Recommender.load` or `Index.load` gives; it knows the training interactions and the own ids of its data. Any
-        other scorer that `evaluate` takes will do: its `user_ids` and `item_ids` are used where it has them, and what is known comes by `exclude`
+        other scorer that `evaluate` takes will do: its `user_ids` and `item_ids` are used where it has them, and what is known comes by
+        `exclude`
     users : own ids (numbers where the data had none); all users without it
     k : items per user, at least 1; a user for whom fewer are left has fewer rows
     exclude : further interactions [users, items] by number that are not recommended again, such as `data.val`

@@ -104,20 +104,24 @@ def execute(
     With `resume`, raises `RecordError` before training where a record of the profile "paper" would come from code that no commit holds;
     `allow_dirty` as in `rebuildable.checked`.
     """
-    record, _ = _executed(plan, device, resume, on_epoch, data, deadline, keep_model, allow_dirty)
+    record, _ = executed(
+        plan, device=device, resume=resume, on_epoch=on_epoch, data=data, deadline=deadline, keep_model=keep_model, allow_dirty=allow_dirty
+    )
     return record
 
 
-def _executed(
+def executed(
     plan: Plan,
-    device: str | None,
-    resume: bool,
-    on_epoch: Callable[[Trainer], None] | None,
-    data: Interactions | None,
-    deadline: float | None,
-    keep_model: bool,
-    allow_dirty: bool | None,
+    *,
+    device: str | None = None,
+    resume: bool = True,
+    on_epoch: Callable[[Trainer], None] | None = None,
+    data: Interactions | None = None,
+    deadline: float | None = None,
+    keep_model: bool = False,
+    allow_dirty: bool | None = None,
 ) -> tuple[RunRecord, Recommender | BlockScorer]:
+    """`execute`, with the model that was evaluated."""
     device = device or default_device()
     data = prepare(plan) if data is None else data
     spec = spec_of(plan, data)
@@ -189,6 +193,7 @@ def trained(
     *,
     device: str | None = None,
     resume: bool = True,
+    on_epoch: Callable[[Trainer], None] | None = None,
     deadline: float | None = None,
     allow_dirty: bool | None = None,
 ) -> Recommender:
@@ -200,10 +205,10 @@ def trained(
     spec = spec_of(plan, data)
     options = {"device": device, "resume": resume, "deadline": deadline, "allow_dirty": allow_dirty}
     if not resume:
-        state = _state(_executed(plan, on_epoch=None, data=data, keep_model=False, **options)[1])
+        state = _state(executed(plan, on_epoch=on_epoch, data=data, **options)[1])
     else:
         if not model_of(spec).exists():
-            record = execute(plan, data=data, keep_model=True, **options)
+            record = execute(plan, on_epoch=on_epoch, data=data, keep_model=True, **options)
             if not results.exists(spec):
                 results.save(record)
             _forget_checkpoint(spec)
