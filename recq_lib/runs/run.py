@@ -103,19 +103,23 @@ def execute(
     With `resume`, raises `RecordError` before training where a record of the profile "paper" would come from code that no commit holds;
     `allow_dirty` as in `rebuildable.checked`.
     """
-    record, _ = _executed(plan, device, resume, on_epoch, data, deadline, allow_dirty)
+    record, _ = executed(
+        plan, device=device, resume=resume, on_epoch=on_epoch, data=data, deadline=deadline, allow_dirty=allow_dirty
+    )
     return record
 
 
-def _executed(
+def executed(
     plan: Plan,
-    device: str | None,
-    resume: bool,
-    on_epoch: Callable[[Trainer], None] | None,
-    data: Interactions | None,
-    deadline: float | None,
-    allow_dirty: bool | None,
+    *,
+    device: str | None = None,
+    resume: bool = True,
+    on_epoch: Callable[[Trainer], None] | None = None,
+    data: Interactions | None = None,
+    deadline: float | None = None,
+    allow_dirty: bool | None = None,
 ) -> tuple[RunRecord, Recommender | BlockScorer]:
+    """`execute`, with the model that was evaluated."""
     device = device or default_device()
     data = prepare(plan) if data is None else data
     spec = spec_of(plan, data)
@@ -174,6 +178,7 @@ def trained(
     *,
     device: str | None = None,
     resume: bool = True,
+    on_epoch: Callable[[Trainer], None] | None = None,
     deadline: float | None = None,
     allow_dirty: bool | None = None,
 ) -> Recommender:
@@ -185,12 +190,12 @@ def trained(
     spec = spec_of(plan, data)
     options = {"device": device, "resume": resume, "deadline": deadline, "allow_dirty": allow_dirty}
     if not resume:
-        state = keeping.state_of(_executed(plan, on_epoch=None, data=data, **options)[1])
+        state = keeping.state_of(executed(plan, on_epoch=on_epoch, data=data, **options)[1])
     elif (kept := keeping.kept_state(spec)) is not None:
         state = kept
     else:
         known = results.load_or_set_aside(spec)
-        record, fitted = _executed(plan, on_epoch=None, data=data, **options)
+        record, fitted = executed(plan, on_epoch=on_epoch, data=data, **options)
         keeping.keep(spec, record, fitted, record_too=known is None, model_too=True)
         state = keeping.state_of(fitted)
     model = _built(plan, data, teacher_for(plan, data, **options), resume)
@@ -231,7 +236,7 @@ def run(
     if force:
         keeping.forget_checkpoint(spec)
     every = {"resume": True, "on_epoch": None, "deadline": None, "allow_dirty": None} | options
-    record, model = _executed(plan, device=device, data=data, **every)
+    record, model = executed(plan, device=device, data=data, **every)
     keeping.keep(spec, record, model, model_too=keep_model and plan.entry.kind == "trained")
     return record
 

@@ -33,8 +33,8 @@ _WHOLE = ("-1", "0", "7", "1000000", "1000000000", str(2**63), str(2**70), "-" +
 _NUMBER = (*_WHOLE, "nan", "inf", "-inf", "1e400", "1e20", "1e300", "1e-320", "0.5", "-0.1")
 _TEXT = (
     "", " ", "x", "-", "²", "recall@²", "recall@", "@5", "recall@1000000", "None", "/", ".", "..", "nodir/x.npz", "/proc/x.npz", "file",
-    "file/x", "\udcff", "\N{CJK UNIFIED IDEOGRAPH-4E2D}", "a" * 100_000, "line\nbreak", "synthetic-99999999999999999", "synthetic-1", "synthetic-²",
-    "synthetic-tiny-resplit", "ml1m", "cuda:99", "cuda", "banana", "../../etc/passwd", "%s", "u", "\t", ",,",
+    "file/x", "\udcff", "\N{CJK UNIFIED IDEOGRAPH-4E2D}", "a" * 100_000, "line\nbreak", "synthetic-99999999999999999", "synthetic-1",
+    "synthetic-²", "synthetic-tiny-resplit", "ml1m", "cuda:99", "cuda", "banana", "../../etc/passwd", "%s", "u", "\t", ",,",
 )  # fmt: skip
 _ANY = (*_NUMBER, *_TEXT, "1" * 5000, "\N{ARABIC-INDIC DIGIT THREE}", "--", "=", "a=b", "true", "{}", "[1]", "'; drop", "1,2,x")
 _SETTINGS = (
