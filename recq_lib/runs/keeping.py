@@ -64,5 +64,6 @@ def forget_checkpoint(spec: RunSpec) -> None:
 
 def sweep_checkpoint(spec: RunSpec, model_wanted: bool) -> None:
     """Remove the checkpoint of a recorded run, unless a process repeats the run now, or the model that is wanted is to come from it."""
-    if checkpoint_of(spec).is_file() and not is_in_use(mark_of(spec)) and (not model_wanted or model_of(spec).is_file()):
+    left = checkpoint_of(spec).is_file() or rebuildable.note_of(checkpoint_of(spec)).is_file()
+    if left and not is_in_use(mark_of(spec)) and (not model_wanted or model_of(spec).is_file()):
         forget_checkpoint(spec)

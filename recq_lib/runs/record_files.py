@@ -7,6 +7,7 @@ fit the arrays finds those that fit under the second name.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Iterator
@@ -41,6 +42,13 @@ def put(path: Path, text: bytes, arrays: bytes | None) -> None:
 def coming(path: Path) -> Path:
     """Where the arrays of a record wait for its JSON to be replaced."""
     return path.with_name(f".{path.stem}.npz.new")
+
+
+def settle(path: Path) -> None:
+    """Finish what a killed writer has begun with the record at `path`; nothing where there is nothing, or nothing can be written."""
+    if coming(path).is_file():
+        with contextlib.suppress(OSError), folder_lock(path.parent):
+            _settle(path)
 
 
 def arrays_of(path: Path) -> Iterator[Path]:

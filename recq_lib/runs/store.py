@@ -85,6 +85,7 @@ def load(key: str | RunSpec, root: Path | str | None = None, *, arrays: bool = T
 
 def load_or_set_aside(spec: RunSpec, root: Path | str | None = None) -> RunRecord | None:
     """The record of a run, None where there is none. A damaged one is moved aside with a warning: the run can be made again."""
+    record_files.settle(_path(spec, root))
     while exists(spec, root):
         try:
             return load(spec, root)

@@ -83,7 +83,7 @@ def test_a_damaged_kept_model_is_trained_again(whole):
     path.write_bytes(content[:-5] + bytes([content[-5] ^ 64]) + content[-4:])
     with pytest.warns(UserWarning, match="damaged .* made anew"):
         model = runs.trained(PLAN)
-    assert torch.equal(model.table(), whole[0].table()) and path.read_bytes() == content
+    assert torch.equal(model.table(), whole[0].table()) and keeping.kept_state(SPEC) is not None
 
 
 def test_the_kept_model_of_another_run_is_not_taken(whole):

@@ -287,6 +287,23 @@ class TestCompleteness:
         assert same(results.load(new.spec, tmp_path), new)
         assert sorted(path.suffix for path in tmp_path.rglob("*.*")) == [".json", ".npz"]
 
+    def test_what_a_killed_writer_has_begun_is_finished_by_who_looks_the_record_up(self, tmp_path, monkeypatch):
+        new, rename = make_record(n=9), os.replace
+
+        def killed(source, target):
+            if str(target).endswith(".npz"):
+                raise SystemExit
+            rename(source, target)
+
+        results.save(make_record(n=5), tmp_path)
+        monkeypatch.setattr(os, "replace", killed)
+        with pytest.raises(SystemExit):
+            results.save(new, tmp_path)
+        monkeypatch.undo()
+        assert len(list(tmp_path.rglob("*.new"))) == 1 and same(results.load(new.spec, tmp_path), new)
+        assert same(results.load_or_set_aside(new.spec, tmp_path), new)
+        assert not list(tmp_path.rglob("*.new")) and same(results.load(new.spec, tmp_path), new)
+
     def test_readers_see_whole_records_only(self, tmp_path):
         """Two writers replace one record again and again, with other arrays each time; a reader gets a whole one or none."""
         versions = [make_record(n=n, metrics={"n": float(n)}) for n in (50, 60, 70, 80)]

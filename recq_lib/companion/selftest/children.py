@@ -84,21 +84,16 @@ def warm(arguments: list[str]) -> None:
 
 
 def _command(arguments: list[str]) -> int:
-    from recq_lib.cli.main import INTERRUPTED, main
-
-    try:
-        _prepare()
-    except KeyboardInterrupt:  # before the command began
-        return INTERRUPTED
-    return main(arguments)
-
-
-def _prepare() -> None:
+    from recq_lib.cli.main import main
     from recq_lib.companion.studies.study import STUDIES
     from recq_lib.runs import run as runs
 
     STUDIES["selftest"] = _plans
     runs.fit = partial(runs.fit, checkpoint_seconds=0.0)
+    try:
+        return main(arguments)
+    except KeyboardInterrupt as leaked:
+        raise RuntimeError("the command let an interruption through") from leaked
 
 
 def _plans(profile: str) -> list[Plan]:
@@ -117,9 +112,11 @@ def forked(work: Callable[[], int], folder: Path, stop: Stop = Stop()) -> Ended:
     output, counted = folder.with_suffix(".output"), folder.with_suffix(".calls")
     counted.write_bytes(b"")
     start = time.monotonic()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})  # until the child has handlers of its own
     child = os.fork()
     if child == 0:
         _work(work, folder, stop, output, counted)
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
     status, workers = _wait(child, stop, start)
     seconds = time.monotonic() - start
     return Ended(status, output.read_text(errors="replace"), seconds, counted.stat().st_size, _living(workers))
@@ -137,12 +134,16 @@ def _work(work: Callable[[], int], folder: Path, stop: Stop, output: Path, count
             os.dup2(sink, stream)
         sys.stdout, sys.stderr = (os.fdopen(stream, "w", buffering=1, errors="replace") for stream in (1, 2))
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})
         _count_calls(str(folder), stop.call, calls)
         if stop.largest is not None:
             import resource
 
             resource.setrlimit(resource.RLIMIT_FSIZE, (stop.largest, stop.largest))
         status = work()
+    except KeyboardInterrupt:  # before the command began; it catches its own
+        status = 130
     except BaseException:
         traceback.print_exc()
     finally:

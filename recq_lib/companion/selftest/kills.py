@@ -124,4 +124,6 @@ def _compare(folder: Path, whole: Path, counts: Kills) -> None:
         counts.lost += 1
     elif found != expected or outcomes.models(folder) != outcomes.models(whole):
         counts.different += 1
-    counts.untidy += bool(outcomes.left_over(folder))
+    if left := outcomes.left_over(folder):
+        counts.untidy += 1
+        print(f"files left: {', '.join(left)}", file=sys.stderr)
