@@ -87,6 +87,7 @@ def test_latencies_number_the_queries_and_stop_at_the_limit(monkeypatch):
     found = latencies({"fast": call("fast", 0.1), "slow": call("slow", 1.0)}, 6, limit=5.0, rounds=2)
     assert asked["fast"] == [0, 1, 0, 1, 2, 3, 4, 5] and found["fast"] == pytest.approx([0.1] * 6)
     assert found["slow"] == pytest.approx([1.0] * 4)
+    assert len(latencies({"slow": call("slow", 1.0)}, 6, rounds=2)["slow"]) == 6
 
 
 class TestRows:
