@@ -137,6 +137,8 @@ def rows_of_scores(laid: Laid, users: ArrayLike) -> np.ndarray:
 
 def lists_of(items: np.ndarray, scores: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Rows [n, k] as one array per user each, without what stands for no item."""
+    if not items.size or items[:, -1].min() >= 0:  # as almost always
+        return list(items), list(scores)
     counts = (items >= 0).sum(axis=1)
     return [row[:n] for row, n in zip(items, counts, strict=True)], [row[:n] for row, n in zip(scores, counts, strict=True)]
 

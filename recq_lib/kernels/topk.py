@@ -68,6 +68,8 @@ def excluded(masks: Sequence, users: np.ndarray, number_of: np.ndarray | None = 
     masks : CSR matrices [users, items]; number_of : item → the number that is meant, such as its position; default: the item itself
     """
     start = np.zeros(users.size + 1, np.int64)
+    if not masks:
+        return start, np.empty(0, np.int32)
     for matrix in masks:
         start[1:] += np.diff(matrix.indptr)[users]
     np.cumsum(start, out=start)
