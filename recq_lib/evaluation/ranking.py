@@ -107,16 +107,18 @@ def evaluate(
 def rank(scorer: Scorer, users: np.ndarray, n_items: int, k: int, masks: Sequence, *, tie_seed: int = 0) -> np.ndarray:
     """Item ids [len(users), k] (int32), best first, items in any of the CSR `masks` left out; `scorer` as in `evaluate`.
 
-    Raises `ConfigError` for a catalogue that is not the scorer's, unknown users and masks of another shape.
+    Raises `ConfigError` for a catalogue that is not the scorer's, unknown users, a k below 1, and masks of another shape.
     """
     scores = scores_of(scorer, n_items)
     n_users, n_items = scores.sizes(None, n_items, "the catalogue to rank has")
     n_users, masks = masks_of(masks, n_users, n_items)
-    return _ranked(scores, user_numbers(users, n_users), n_items, k, masks, tie_seed)
+    return _ranked(scores, user_numbers(users, n_users), n_items, whole("k", k, 1), masks, tie_seed)
 
 
 def _ranked(scores: Scores, users: np.ndarray, n_items: int, k: int, masks: Sequence, tie_seed: int) -> np.ndarray:
+    tie_seed = whole("tie_seed", tie_seed, 0)
     if scores.vectors is not None and scores.vectors[0].device.type != "cpu":
+        check_vectors(*scores.vectors)
         return rank_on_device(*scores.vectors, users, k, masks, topk.tie_order(n_items, tie_seed))
     return scores.best(users, k, masks, tie_seed)[0]
 

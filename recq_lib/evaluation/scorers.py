@@ -81,7 +81,7 @@ def scores_of(scorer: Scorer, n_items: int | None = None) -> Scores:
     at all of them.
     """
     name = type(scorer).__name__
-    if hasattr(scorer, "best"):  # codes and indexes
+    if callable(getattr(scorer, "best", None)):  # codes and indexes
         return Scores(name, _size(scorer, "user"), _size(scorer, "item"), scorer.best)
     if hasattr(scorer, "score_block"):
         size = _size(scorer, "item")
@@ -166,7 +166,7 @@ class _DotRanker:
 
     def __call__(self, users: np.ndarray, k: int, masks: Sequence[sp.csr_matrix], tie_seed: int) -> tuple[np.ndarray, np.ndarray]:
         try:
-            return topk.best(self.tiles, users, k, masks, len(self.items), tie_seed)
+            return topk.best(self.tiles, users, k, masks, len(self.items), tie_seed, finite=True)
         except topk.NotFinite:
             check_vectors(self.users, self.items)
             raise

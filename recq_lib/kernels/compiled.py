@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import numba
+import numpy as np
 import platformdirs
 from numba.core import caching
 
@@ -42,6 +43,17 @@ def compiled(**options: Any) -> Callable[[Callable], Any]:
         return dispatcher
 
     return decorate
+
+
+def read_only(values: np.ndarray) -> np.ndarray:
+    """`values`, contiguous (else copied), as a view that nobody can write to.
+
+    For numba each combination of orders and of arrays that can or cannot be written to is another type, and a kernel is compiled, for
+    seconds, for every combination of types. What a kernel only reads goes through here.
+    """
+    view = np.ascontiguousarray(values).view()
+    view.setflags(write=False)
+    return view
 
 
 # ---- where the code lies ------------------------------------------------------------------------------------------------

@@ -65,7 +65,7 @@ def best(
             raise ConfigError(f"scores of groups have shape {scores.shape}, but must be [users, groups] = {(part.size, n_groups)}")
         best_scores, places = topk.heaps(part.size, k, groups.order.size)
         bad = np.zeros(part.size, np.bool_)
-        skip = topk.excluded(masks, part, groups.place_of)
+        skip = topk.excluded(masks, part, groups.place_of.size, groups.place_of)
         _offer(scores, groups.starts, groups.places, *skip, best_scores, places, topk.scattered_step(-(-n_groups // GROUP)), bad)
         if bad.any():
             raise topk.NotFinite(f"scores of user {part[bad.argmax()]} hold NaN or exceed float32")

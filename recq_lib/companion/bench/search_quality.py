@@ -126,12 +126,12 @@ class _Searched:
     def best(self, users: np.ndarray, k: int, masks: Sequence[sp.csr_matrix], tie_seed: int) -> tuple[np.ndarray, np.ndarray]:
         """As `kernels.topk.best`, but equal scores stand in FAISS's order."""
         items, scores = np.full((users.size, k), -1, np.int32), np.full((users.size, k), -np.inf, np.float32)
-        histories = np.diff(topk.excluded(masks, users)[0])
+        histories = np.diff(topk.excluded(masks, users, self.n_items)[0])
         by_history = np.argsort(histories, kind="stable")
         for begin in range(0, users.size, _BLOCK):
             rows = by_history[begin : begin + _BLOCK]
             values, found = self.near(users[rows], min(self.n_items, k + int(histories[rows].max())))
-            start, taken = topk.excluded(masks, users[rows])
+            start, taken = topk.excluded(masks, users[rows], self.n_items)
             for r, row in enumerate(rows):
                 left = np.flatnonzero((found[r] >= 0) & ~np.isin(found[r], taken[start[r] : start[r + 1]]))[:k]
                 items[row, : left.size], scores[row, : left.size] = found[r][left], values[r][left]
