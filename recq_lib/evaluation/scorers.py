@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -127,7 +128,9 @@ def _pair(users: Vectors, items: Vectors) -> tuple[torch.Tensor, torch.Tensor]:
 
 def _tensor(side: str, vectors: Vectors) -> torch.Tensor:
     try:
-        tensor = torch.as_tensor(vectors if isinstance(vectors, torch.Tensor) else np.asarray(vectors)).detach()
+        with warnings.catch_warnings():  # of arrays that cannot be written to, such as a table's columns: nobody writes here
+            warnings.filterwarnings("ignore", "The given NumPy array is not writable", UserWarning)
+            tensor = torch.as_tensor(vectors if isinstance(vectors, torch.Tensor) else np.asarray(vectors)).detach()
     except (TypeError, ValueError):  # text, objects, rows of several lengths
         raise ConfigError(f"{side} vectors are of type {type(vectors).__name__}, but must be a table of numbers [{side}s, d]") from None
     if tensor.is_complex():

@@ -92,7 +92,7 @@ def _collect(indptr, indices, users, number_of, n_items, filled, numbers):
     """Put the items of every user behind those that are `filled`. False where there is no such item."""
     for r in range(users.size):
         for e in range(indptr[users[r]], indptr[users[r] + 1]):
-            if e >= indices.size or indices[e] < 0 or indices[e] >= n_items:
+            if not (0 <= e < indices.size and 0 <= indices[e] < n_items):
                 return False
             numbers[filled[r]] = number_of[indices[e]] if number_of.size else indices[e]
             filled[r] += 1

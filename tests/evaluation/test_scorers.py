@@ -146,6 +146,7 @@ def test_vectors_of_other_shapes_are_named(users, items, text):
             call((np.zeros(users), np.zeros(items)))
 
 
+@pytest.mark.filterwarnings("error")
 def test_vectors_may_come_in_any_form(data, pair):
     """Parameters that are trained, numpy in any order and kind, lists; users as lists too."""
     narrow = [part.astype(np.float32) for part in pair]

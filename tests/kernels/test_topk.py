@@ -236,5 +236,5 @@ class TestExcluded:
 
 @given(st.integers(1, 5000))
 def test_scattered_steps_visit_every_group_once(n):
-    step = topk._stride(n)
+    step = topk.scattered_step(n)
     assert {k * step % n for k in range(n)} == set(range(n))
