@@ -26,17 +26,19 @@ def put(path: Path, text: bytes, arrays: bytes | None) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with folder_lock(path.parent):
         _settle(path)
-        if arrays is not None:
+        settled = path.with_suffix(".npz")
+        renewed = arrays is not None and not (settled.is_file() and settled.read_bytes() == arrays)
+        if renewed:
             write_atomically(coming(path), arrays)
         try:
             write_atomically(path, text)
         except BaseException:
             _settle(path)  # an interruption may have come just after the JSON was replaced
             raise
-        if arrays is not None:
-            os.replace(coming(path), path.with_suffix(".npz"))
-        else:
-            path.with_suffix(".npz").unlink(missing_ok=True)
+        if renewed:
+            os.replace(coming(path), settled)
+        elif arrays is None:
+            settled.unlink(missing_ok=True)
 
 
 def coming(path: Path) -> Path:

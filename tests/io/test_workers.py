@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -93,7 +94,8 @@ def test_workers_end_with_their_parent(tmp_path, how):
     folder.mkdir()
     script.write_text(_PARENT.format(here=str(Path(__file__).parent), folder=str(folder)))
     environment = {**os.environ, "PYTHONPATH": str(Path(workers.__file__).parents[2])}
-    parent = subprocess.Popen([sys.executable, str(script)], env=environment, stderr=subprocess.DEVNULL)
+    usual = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a shell lets what runs in the background ignore it
+    parent = subprocess.Popen([sys.executable, str(script)], env=environment, stderr=subprocess.DEVNULL, preexec_fn=usual)
     assert wait_for(lambda: len(list(folder.iterdir())) == 2)
     processes = [int(path.name) for path in folder.iterdir()]
     parent.send_signal(how)
