@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from recq_lib.codes.codes import Codes
 
-_PART_BYTES = 1 << 21  # of items' codes that are laid out at once; one group at least
+_PART_BYTES = 1 << 19  # of items' codes that are laid out at once; one group at least; two parts are there for a moment
 _USERS = 2048  # whose excluded items are in memory at once
 
 

@@ -19,6 +19,8 @@ from recq_lib.evaluation.ranking_device import rank_on_device
 from recq_lib.evaluation.scorers import Scorer, Scores, check_vectors, scores_of
 from recq_lib.kernels import topk
 
+_USERS = 1024  # whose items are looked up at once
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -128,8 +130,12 @@ def _contains(matrix: sp.csr_matrix, users: np.ndarray, items: np.ndarray) -> np
     width = np.int64(matrix.shape[1] + 1)
     rows = np.repeat(np.arange(matrix.shape[0], dtype=np.int64), np.diff(matrix.indptr))
     known = rows * width + matrix.indices  # sorted, because CSR rows and their indices are
-    wanted = np.where(items >= 0, users.astype(np.int64)[:, None] * width + items, -1)
-    return known[np.minimum(np.searchsorted(known, wanted), known.size - 1)] == wanted
+    found = np.empty(items.shape, bool)
+    for begin in range(0, len(users), _USERS):  # numbers of 64 bits take several times the memory of the lists
+        part = slice(begin, begin + _USERS)
+        wanted = np.where(items[part] >= 0, users[part].astype(np.int64)[:, None] * width + items[part], -1)
+        found[part] = known[np.minimum(np.searchsorted(known, wanted), known.size - 1)] == wanted
+    return found
 
 
 def _check_cutoffs(ks: Sequence[int], n_items: int) -> tuple[int, ...]:
