@@ -221,11 +221,11 @@ def offer(
     """
     n_groups = -(-block.shape[1] // GROUP)
     bad = np.zeros(block.shape[0], np.bool_)
-    _offer(block, first, skip[0], skip[1], place_of, scores, places, _stride(n_groups), bad)
+    _offer(block, first, skip[0], skip[1], place_of, scores, places, scattered_step(n_groups), bad)
     return bad
 
 
-def _stride(n: int) -> int:
+def scattered_step(n: int) -> int:
     """A step that visits all of n places in scattered order: in a catalogue whose scores rise, every item would enter the heap."""
     step = max(1, int(0.618 * n))
     while np.gcd(step, n) != 1:
