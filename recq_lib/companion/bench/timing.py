@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -42,6 +43,30 @@ def take_turns(contenders: Mapping[str, Callable[[], Any]], repeats: int, slow: 
             call()
             seconds[name].append(time.perf_counter() - start)
     return {name: Timing.of(values) for name, values in seconds.items()}
+
+
+def latencies(
+    contenders: Mapping[str, Callable[[int], Any]], queries: int, limit: float = math.inf, rounds: int = 10
+) -> dict[str, list[float]]:
+    """Seconds of each query, `queries` in all: in every round a contender answers its share in one go; a call gets the query's number.
+
+    One go, because a server answers one query after the other, its data in the caches and its threads awake. A contender that would take
+    longer than `limit` seconds in all answers fewer, but one a round.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in contenders}
+    share = {}
+    for name, call in contenders.items():
+        call(0)
+        start = time.perf_counter()
+        call(1)
+        share[name] = max(1, min(-(-queries // rounds), int(limit / rounds / (time.perf_counter() - start))))
+    for _ in range(rounds):
+        for name, call in contenders.items():
+            for _ in range(share[name]):
+                start = time.perf_counter()
+                call(len(seconds[name]))
+                seconds[name].append(time.perf_counter() - start)
+    return seconds
 
 
 def table(part: str, timings: Mapping[str, Timing], *, ours: str = "recq") -> list[dict[str, Any]]:
