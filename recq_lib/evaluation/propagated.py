@@ -7,8 +7,8 @@ score is shared (`codes.shared` is for models without propagation). But P is lin
 
 from right to left: numbers per node spread over the graph L times for q and L times for y, one column a user, never a vector per node. The
 graph is bipartite, so every step goes one way, from users to items or back, and reads each interaction once: L·|E| additions a user for y
-(q's first two steps meet the user's surroundings alone), where a table takes I·d. From d users on it takes less work to propagate the
-table's d columns, once, and to drop them after the answer.
+(q's first two steps meet the user's surroundings alone), where a table takes I·d. For about as many users as the table has columns, or
+more, it takes less work to propagate these, once, and to drop the vectors after the answer. `benchmarks/README.md` has times and bytes.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from recq_lib.kernels.neighbour_sums import neighbour_sums, spread_unit
 from recq_lib.kernels.propagation import balanced_chunks
 
 _COLUMNS = 16  # users answered at once: numbers of a node in one cache line
+_MANY = 0.75  # users per column of the table from which on propagating the table is faster (measured on Gowalla and ML-1M: 47/64, 46/64)
 
 
 class PropagatedRows:
@@ -90,8 +91,8 @@ class PropagatedRows:
     # ---- search ------------------------------------------------------------------------------------------------------------
 
     def best(self, users: np.ndarray, k: int, masks: Sequence, tie_seed: int) -> tuple[np.ndarray, np.ndarray]:
-        """As `kernels.topk.best`."""
-        if users.size >= self.weight.shape[1]:
+        """As `kernels.topk.best`; many users take the memory of a table of final vectors while they are answered."""
+        if users.size >= _MANY * self.weight.shape[1]:
             return scores_of(self.embeddings()).best(users, k, masks, tie_seed)
         return topk.best(self._tiles, users, k, masks, self.n_items, tie_seed, block=_COLUMNS)
 
