@@ -1,15 +1,9 @@
 """What is concluded from the rows of the benchmark of search, on rows made by hand."""
 
-import dataclasses
 import json
 import math
 
-import pytest
-from helpers import baco_record
-
 from recq_lib.companion.analysis import retrieval
-from recq_lib.companion.analysis.kept import title_of
-from recq_lib.companion.studies import bits
 from recq_lib.io import paths
 
 FLOATS, PQ = "torch mm + topk, 256 floats", "FAISS PQ FastScan, 64 × 4 bits"
@@ -27,10 +21,12 @@ def race(pq):
 
 def test_families_of_all_contenders():
     names = {
-        "recq": "our codes", "recq, 4 bits": "our codes", "recq, scores alone": "our scores", "recq rank, 64 floats": "floats", FLOATS: "floats",
+        "recq": "our codes", "recq, 4 bits": "our codes", "recq, scores alone": "our scores", "recq rank, 64 floats": "floats",
+        FLOATS: "floats",
         "FAISS flat, 256 floats": "floats", "floats": "floats", "FAISS int8": "int8", "usearch b1, 768 bits": "bits alone",
         "FAISS binary flat, 768 bits": "bits alone", "1 bit, Hamming distance alone": "bits alone", PQ: "PQ",
-        "FAISS RaBitQ FastScan, 256 bits": "RaBitQ", "bits alone: Hamming distance": "bits alone", "PQ, 8 bits": "PQ", "recq codes": "our codes",
+        "FAISS RaBitQ FastScan, 256 bits": "RaBitQ", "bits alone: Hamming distance": "bits alone", "PQ, 8 bits": "PQ",
+        "recq codes": "our codes",
     }  # fmt: skip
     assert {name: retrieval.family(name) for name in names} == names
 
@@ -48,7 +44,8 @@ def test_where_another_wins_stands_first_with_its_lead_in_time_and_bytes():
 
 
 def test_recall_of_floats_is_told_before_what_codes_win():
-    quality = [{"method": "floats", "recall@20": 0.2}, {"method": "recq, 4 bits", "recall@20": 0.19}, {"method": "recq, 1 bit", "recall@20": 0.1}]
+    values = {"floats": 0.2, "recq, 4 bits": 0.19, "recq, 1 bit": 0.1}
+    quality = [{"method": name, "recall@20": value} for name, value in values.items()]
     told = retrieval.answer(race(pq=16), quality)
     assert told[0] == "Recall@20 of the same vectors: of what floats reach (20.0 %), rounding afterwards keeps 4 bits 95 %, 1 bit 50 %."
 
@@ -83,35 +80,3 @@ def test_files_at_hand_are_read(tmp_path, monkeypatch):
         (tmp_path / f"benchmarks/{name}.json").write_text(json.dumps(outcome))
     assert retrieval.recorded_search() == retrieval.recorded_quality() == outcome
     assert retrieval.source(outcome) == "random codes and vectors, gowalla's size and others, a processor, 2 threads"
-
-
-# ---- HQ-GNN's trade-off -----------------------------------------------------------------------------------------------------------
-
-
-def run_of(method, recall, seed=0, epochs=30, **options):
-    record = baco_record("lightgcn", seed=seed)
-    params = {**record.spec.params, "dim": 64, "epochs": epochs, **{f"option.{name}": value for name, value in options.items()}}
-    spec = dataclasses.replace(record.spec, method=method, dataset="lastfm", seed=seed, params=params)
-    return dataclasses.replace(record, spec=spec, metrics={"recall@50": recall})
-
-
-def test_trade_off_joins_records_of_the_right_runs_with_the_times_of_their_bits():
-    hq = {"estimator": "gste", "encoder": "lightgcn", "refresh": 1} | bits.start(2)
-    records = [
-        run_of("lightgcn", 0.30, epochs=60), run_of("lightgcn", 0.40, epochs=90), run_of("lightgcn", 0.42, seed=1, epochs=90),
-        run_of("hq-gnn", 0.36, **hq), run_of("hq-gnn", 0.38, seed=1, **hq), run_of("hq-gnn", 0.99, **hq | {"estimator": "ste"}),
-        run_of("hq-gnn", 0.99, **hq | {"bounds": "fixed"}), run_of("hq-gnn", 0.99, **hq | {"encoder": "ngcf"}),
-        run_of("hq-gnn", 0.99, **hq | {"refresh": 5}), run_of("ptq-bits", 0.33, bits=2, encoder="lightgcn"),
-    ]  # fmt: skip
-    rows = [row(name, ms, part="search bits") for name, ms in (("recq", 1), ("recq, 2 bits", 2), ("recq rank, 64 floats", 20), (FLOATS, 30))]
-    table = retrieval.trade_off(records, rows).set_index(["method", "bits"])
-    full, codes, plain = (table.loc[key] for key in ((title_of("lightgcn"), 0), (title_of("hq-gnn"), 2), (title_of("ptq-bits"), 2)))
-    assert (full["recall@50"], full["seeds"], full["milliseconds"]) == (pytest.approx(0.41), 2, pytest.approx(20))
-    assert (codes["recall@50"], codes["seeds"], codes["milliseconds"]) == (pytest.approx(0.37), 2, pytest.approx(2))
-    assert plain["recall@50"] == pytest.approx(0.33)
-    missing = table.loc[(title_of("hq-gnn"), 8)]
-    assert missing["seeds"] == 0 and math.isnan(missing["recall@50"]) and math.isnan(missing["milliseconds"])
-    assert retrieval.not_run(table.reset_index()) == [
-        "gowalla: HQ-GNN, study bits-large", f"lastfm: {title_of('hq-gnn')} of 1, 3, 4, 8 bits", f"lastfm: {title_of('ptq-bits')} of 1, 3, 4, 8 bits",
-    ]  # fmt: skip
-    assert retrieval.trade_off([], rows).empty
