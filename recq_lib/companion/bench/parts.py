@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from recq_lib.companion.bench import clustering, recipe, search, search_size
+from recq_lib.companion.bench import clustering, recipe, search, search_size, search_trained
 from recq_lib.companion.bench import contenders as rivals
 from recq_lib.companion.bench.timing import table, take_turns
 from recq_lib.config import TrainConfig, protocol
@@ -165,6 +165,7 @@ PARTS: dict[str, Callable[[Interactions, int], list[dict[str, Any]]]] = {
     "growth": growth, "memory": memory, "clustering": clustering.clustering, "clustering-growth": clustering.growth,
     "search": search.times, "search-everyone": search.everyone, "search-bits": search.bits, "search-growth": search.growth,
     "search-size": search_size.size, "search-memory": search_size.memory,
+    "search-quality": search_trained.trained,
 }  # fmt: skip
 
 
