@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,7 +16,7 @@ from recq_lib.data.interactions import Interactions
 from recq_lib.errors import ConfigError, one_of
 from recq_lib.io.output import output_file, show
 from recq_lib.runs.registry import method
-from recq_lib.runs.share import share
+from recq_lib.runs.share import TOLERANCE, share
 
 _OF_CSV = ("user", "item", "rating", "min_rating", "separator")
 _OneSource = tyro.conf.create_mutex_group(required=True, title="source")
@@ -35,6 +36,7 @@ class Compress:
     separator: str = ","  # with --csv: the character between fields
     gamma: float | None = None  # BACO's balance; without it γ is searched for the budget
     budget: float | None = None  # share of a full table (≤ 1) or number of parameters; default: GraphHash's
+    tolerance: float = TOLERANCE  # by what share of a budget the size may miss it
     dim: int = 64  # numbers a row
     seed: int = 0  # of hash functions
     no_scu: bool = False  # BACO without second rows for users
@@ -45,9 +47,11 @@ class Compress:
     def run(self) -> None:
         target = output_file(self.output)
         data = self._read()
+        if data.source == "file" and data.notes:  # what was left out, how own ids are numbered
+            print(f"note: {data.notes}", file=sys.stderr)
         extra = {} if self.gamma is None else {"gamma": self.gamma}
         extra |= {"scu": False} if self.no_scu else {}
-        rows = share(data, self.method, budget=self.budget, dim=self.dim, seed=self.seed, **self._options(extra))
+        rows = share(data, self.method, budget=self.budget, tolerance=self.tolerance, dim=self.dim, seed=self.seed, **self._options(extra))
         if target is not None:
             rows.save(target)
         sizes = rows.summary(self.dim)
@@ -76,9 +80,10 @@ class Compress:
 
 def _told(sizes: dict[str, Any]) -> str:
     gamma = "" if sizes["gamma"] is None else f", γ = {sizes['gamma']:.4g}"
+    asked = "" if sizes["asked"] is None else f" for {sizes['asked']:,} asked for ({sizes['parameters'] / sizes['asked'] - 1:+.1%})"
     return (
         f"{sizes['method']} on {sizes['dataset']}{gamma}: {sizes['user_rows']:,} user rows and {sizes['item_rows']:,} item rows "
         f"of {sizes['dim']}, {sizes['extra_indices']:,} further indices\n"
-        f"{sizes['parameters']:,} parameters, {sizes['ratio']:.2%} of a full table; {sizes['table_bytes'] / 1e6:.2f} MB with all indices "
-        f"instead of {sizes['full_bytes'] / 1e6:.2f} MB; {sizes['seconds']:.2f} s"
+        f"{sizes['parameters']:,} parameters{asked}, {sizes['ratio']:.2%} of a full table; "
+        f"{sizes['table_bytes'] / 1e6:.2f} MB with all indices instead of {sizes['full_bytes'] / 1e6:.2f} MB; {sizes['seconds']:.2f} s"
     )

@@ -8,15 +8,20 @@ from __future__ import annotations
 
 import difflib
 import os
+import signal
 import sys
+import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 
 from recq_lib import __version__
 from recq_lib.errors import RecqError
+from recq_lib.io import plain
 
-INTERRUPTED = 130  # as shells count it
+INTERRUPTED, TERMINATED = 130, 143  # as shells count them
 UNFINISHED = 75  # stopped in time, the same command goes on (EX_TEMPFAIL)
 
 
@@ -35,9 +40,13 @@ COMMANDS = {
     "data stats": Entry("recq_lib.cli.data:Stats", "sizes, density, tails"),
     "train": Entry("recq_lib.cli.train:Train", "train or solve one method and print its test metrics"),
     "compress": Entry("recq_lib.cli.compress:Compress", "share embedding rows: rows per side, parameters, seconds"),
+    "export": Entry("recq_lib.cli.export:Export", "write an index of a trained model or of vectors, to be searched without PyTorch"),
+    "search": Entry("recq_lib.cli.search:Search", "the best items of users by number, from an index"),
+    "recommend": Entry("recq_lib.cli.search:Recommend", "the best items of users in own ids, from an index"),
     "study": Entry("recq_lib.companion.commands:Study", "run a named grid; recorded runs are skipped, interrupted ones resume"),
     "report": Entry("recq_lib.companion.commands:Report", "published | ours | difference, from the records"),
     "bench": Entry("recq_lib.companion.commands:Bench", "this library beside what a user would pick instead, in one run"),
+    "selftest": Entry("recq_lib.companion.selftest.command:Selftest", "attack it: kills, damaged files, full disks; ends with a table"),
     "notebooks": Entry("recq_lib.companion.commands:Notebooks", "run, check or refresh the notebooks"),
 }
 
@@ -45,10 +54,11 @@ COMMANDS = {
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit status.
 
-    0 good, 1 an error of ours in one line on stderr, 2 wrong usage, 75 stopped by `--seconds` with something left, 130 interrupted.
+    0 good, 1 an error of ours in one line on stderr, 2 wrong usage, 75 stopped by `--seconds` with something left, 130 interrupted,
+    143 terminated.
     """
     _print_what_the_terminal_can()
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _termination_interrupts():
         warnings.showwarning = _warned
         return _main(list(sys.argv[1:] if arguments is None else arguments))
 
@@ -75,9 +85,29 @@ def _main(given: list[str]) -> int:
         if "allocate memory" in str(error) or "out of memory" in str(error):  # PyTorch has no class of its own for this on a CPU
             return _failed(_NO_MEMORY)
         raise
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         print("\ninterrupted; what was saved before is kept", file=sys.stderr)
-        return INTERRUPTED
+        return TERMINATED if isinstance(stop, _Terminated) else INTERRUPTED
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM, as a batch system sends it before it kills: whatever saves on Ctrl-C saves now too."""
+
+
+@contextmanager
+def _termination_interrupts() -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(*_: object) -> None:
+        raise _Terminated
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 _OTHER_FOLDER = "make room, allow writing, or choose another folder (RECQ_RESULTS_DIR, RECQ_CHECKPOINTS_DIR, RECQ_CACHE_DIR)"
@@ -138,7 +168,8 @@ def _abandon_output() -> None:
 
 
 def _print_what_the_terminal_can() -> None:
-    """A terminal without γ or × gets a question mark instead of an error."""
+    """A terminal without γ or × gets `gamma` and `x` instead of an error."""
+    plain.register()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")
+            stream.reconfigure(errors=plain.HANDLER)

@@ -5,16 +5,18 @@ from __future__ import annotations
 import dataclasses
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
 import tyro
 
-from recq_lib.cli.flags import Method, Settings, deadline_after
+from recq_lib.cli.flags import Method, Settings, check_folders, deadline_after
 from recq_lib.cli.main import UNFINISHED, parsed
 from recq_lib.config import PROFILES, PROTOCOLS, TrainConfig
 from recq_lib.errors import ConfigError, one_of
-from recq_lib.io.output import show
+from recq_lib.io.output import output_file, show
 from recq_lib.io.progress import shown_as
+from recq_lib.parts.model import Recommender
 from recq_lib.runs import run as runs
 from recq_lib.runs.records import RunRecord
 from recq_lib.runs.registry import method
@@ -50,6 +52,7 @@ class Train:
     no_save: bool = False  # neither read nor write records or checkpoints
     allow_dirty: bool = False  # record profile paper though no commit holds this code (RECQ_ALLOW_DIRTY=1); the record says so
     seconds: float | None = None  # stop training at the first epoch that ends later; the same command goes on (exit status 75)
+    output: Annotated[Path | None, tyro.conf.arg(metavar="FILE.safetensors")] = None  # write the trained model, e.g. for `recq export`
     json: bool = False  # print JSON
     given: tyro.conf.Fixed[frozenset[str]] = frozenset()  # settings whose own flags are in the call; not a flag
 
@@ -61,23 +64,30 @@ class Train:
         return dataclasses.replace(parsed(cls, "recq train", arguments, default=default), given=frozenset(flags & {*_KINDS, "layers"}))
 
     def run(self) -> int | None:
-        deadline = deadline_after(self.seconds)
+        target, deadline = output_file(self.output), deadline_after(self.seconds)
         if deadline is not None and self.no_save:
             raise ConfigError("--seconds leaves a checkpoint to go on from, but --no-save writes none; drop one of them")
         usual = "smoke" if self.dataset.startswith("synthetic") else "paper"
         profile = one_of("profile", self.profile or usual, PROFILES)
         plan = runs.Plan(method(self.method).name, self.dataset, profile, self.resolved())
+        if target is not None and plan.entry.kind != "trained":
+            raise ConfigError(f"{plan.method} is solved, not trained, and no file keeps it; leave --output out, or choose a trained method")
         self._say_what_does_not_count()
         device = usable_device(self.device)
         if self.no_save:
-            record = runs.execute(plan, device=device, resume=False, on_epoch=_tell)
+            record, model = runs.executed(plan, device=device, resume=False, on_epoch=_tell)
         else:
+            check_folders()
             options = {"deadline": deadline, "allow_dirty": self.allow_dirty or None}  # without the flag the variable decides
             try:
-                record = runs.run(plan, device=device, force=self.force, on_epoch=_tell, on_found=_tell_found, **options)
+                keep = {"force": self.force, "keep_model": target is not None}
+                record = runs.run(plan, device=device, on_epoch=_tell, on_found=_tell_found, **keep, **options)
+                model = None if target is None else _kept(plan, record, device=device, **options)
             except runs.RunPaused as pause:
                 print(f"stopped after {self.seconds:g} s: {pause}", file=sys.stderr)
                 return UNFINISHED
+        if target is not None:
+            model.save(target)
         show(_summary(record), _told(record), as_json=self.json)
         return None
 
@@ -143,6 +153,7 @@ def _summary(record: RunRecord) -> dict[str, Any]:
     return {
         "key": record.spec.key, "method": record.spec.method, "dataset": record.spec.dataset, "seed": record.spec.seed,
         "source": record.provenance["data_source"], "metrics": record.metrics, "bytes": record.n_bytes, "timings": record.timings,
+        "table": {name: record.provenance[name] for name in ("asked_parameters", "table_parameters") if name in record.provenance},
     }  # fmt: skip
 
 
@@ -155,7 +166,17 @@ def _told(record: RunRecord) -> str:
         fixed = spec.params["select_on"] == "none"
         kept = "the last is kept, nothing was evaluated before" if fixed else "the best of those evaluated is kept"
         lines.append(f"epochs: {'' if fixed else f'best {best}, '}last {last}; {kept}")
+    asked, delivered = (record.provenance.get(name) for name in ("asked_parameters", "table_parameters"))
+    if asked:
+        lines.append(f"table: {delivered:,} parameters for {asked:,} asked for ({delivered / asked - 1:+.1%})")
     return "\n".join([f"{spec.method} on {spec.dataset}, seed {spec.seed} (record {spec.key})", *lines, f"bytes: {sizes}"])
+
+
+def _kept(plan: runs.Plan, record: RunRecord, **options: Any) -> Recommender:
+    """The model of a recorded run; it is trained once more where only its results were kept."""
+    if not runs.model_of(record.spec).exists():
+        print("its parameters were not kept; trained once more for --output", file=sys.stderr)
+    return runs.trained(plan, on_epoch=_tell, **options)
 
 
 def _tell_found(record: RunRecord) -> None:

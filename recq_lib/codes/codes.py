@@ -220,7 +220,7 @@ class Codes:
 
     def _layout(self, tie_seed: int) -> Resident:
         """Items laid out for the kernel, kept from the last call."""
-        layout = self._laid_out.get(tie_seed)
+        layout = self._laid_out.get(whole("tie_seed", tie_seed, 0))
         if layout is None:
             layout = Resident(self, tie_order(self.n_items, tie_seed))
             self._laid_out.clear()

@@ -162,7 +162,7 @@ class HammingFirst:
         scores: list[np.ndarray] = []
         for begin in range(0, numbers.size, _USERS):
             block = numbers[begin : begin + _USERS]
-            start, taken = topk.excluded(masks, block)
+            start, taken = topk.excluded(masks, block, codes.n_items)
             near = min(codes.n_items, wanted + int(np.diff(start).max()))
             _, found = self.faiss.search(binary_rows(codes, block), near)
             for r, user in enumerate(block):
@@ -174,7 +174,7 @@ class HammingFirst:
 
     def _ranked(self, user: int, items: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         """The best k of `items`, which stand in the order of ties."""
-        codes, rows, nobody = self.codes, self.codes.n_users + items, topk.excluded((), np.zeros(1, np.int64))
+        codes, rows, nobody = self.codes, self.codes.n_users + items, topk.excluded((), np.zeros(1, np.int64), 0)
         if not items.size:
             return np.empty(0, np.int32), np.empty(0, np.float32)
         of_user = lay_users(codes.planes, codes.factors(np.array([user])), codes.dim, np.array([user]))

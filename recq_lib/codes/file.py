@@ -8,6 +8,9 @@
 `arrays` gives name → [type, shape, first byte behind the header]. The header is what stands before the first array, so a file has the
 bytes of its header and of its arrays, and no others. What a file tells of itself is compared with its size before memory is taken, and
 with the checksum before it is believed.
+
+A new file takes the place of an old one by renaming, so who has mapped the old one keeps it. Never change or shorten a mapped file in its
+place: the system ends a process that reads what is no longer there.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -29,6 +32,8 @@ FORMAT = 1
 _DIGEST = 65  # the digits and the end of their line
 _LONGEST = 1 << 20  # bytes of a third line that are read at all
 _ALIGNMENT = 64
+_NO_FORMAT = 10**6  # no format will ever have a number like this
+_MOST_AXES, _LONGEST_AXIS = 8, 1 << 48  # of an array: what numbers beyond them would cost to multiply and to print is not paid
 _WIDTHS = {"<u8": 8, "<i8": 8, "<f4": 4, "<u4": 4, "<i4": 4, "|u1": 1}
 
 
@@ -49,7 +54,7 @@ class Kind:
         return f"{self.line}\n".encode()
 
     def damaged(self, path: Path, why: str) -> RecordError:
-        return RecordError(f"{self.name} {path} is damaged ({why}); delete it and export it again")
+        return RecordError(f"{self.name} {path} is damaged ({' '.join(why.split())[:200]}); delete it and export it again")
 
 
 CODES = Kind("recq codes", "a codes file", "Codes.save")
@@ -79,6 +84,13 @@ def read(kind: Kind, path: Path, *, mapped: bool = False) -> tuple[dict[str, Any
     """
     if not path.is_file():
         raise RecordError(f"{kind.name} {path} does not exist; write it with {kind.made_by}")
+    try:
+        return _read(kind, path, mapped)
+    except OSError as error:
+        raise RecordError(f"{kind.name} {path} cannot be read ({error.strerror or error}); check the path and its permissions") from error
+
+
+def _read(kind: Kind, path: Path, mapped: bool) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     with open(path, "rb") as file:
         if file.read(len(kind.magic)) != kind.magic:
             raise RecordError(f"{path} is not {kind.called}, or its first line is damaged; write one with {kind.made_by}")
@@ -89,8 +101,10 @@ def read(kind: Kind, path: Path, *, mapped: bool = False) -> tuple[dict[str, Any
         needed = begin + sum(_WIDTHS[dtype] * n for dtype, n, _ in plan.values())
         if size != needed:
             raise kind.damaged(path, f"it has {size} bytes, but tells of {needed}")
+        if mapped and begin % _ALIGNMENT:
+            raise kind.damaged(path, f"its arrays begin at byte {begin}, no multiple of {_ALIGNMENT}")
         file.seek(begin)
-        flat = _mapped(path, begin, plan) if mapped else {name: np.fromfile(file, dtype, n) for name, (dtype, n, _) in plan.items()}
+        flat = _mapped(file, begin, plan) if mapped else {name: np.fromfile(file, dtype, n) for name, (dtype, n, _) in plan.items()}
     found = hashlib.sha256(header)
     for values in flat.values():
         found.update(values.data)
@@ -103,8 +117,8 @@ def read(kind: Kind, path: Path, *, mapped: bool = False) -> tuple[dict[str, Any
         raise kind.damaged(path, str(error)) from error
 
 
-def _mapped(path: Path, begin: int, plan: dict[str, tuple[str, int, list[int]]]) -> dict[str, np.ndarray]:
-    content, first, arrays = np.memmap(path, np.uint8, "r"), begin, {}
+def _mapped(opened: BinaryIO, begin: int, plan: dict[str, tuple[str, int, list[int]]]) -> dict[str, np.ndarray]:
+    content, first, arrays = np.memmap(opened, np.uint8, "r"), begin, {}
     for name, (dtype, n, _) in plan.items():
         end = first + _WIDTHS[dtype] * n
         arrays[name], first = np.asarray(content[first:end]).view(dtype), end
@@ -118,7 +132,7 @@ def _fields(kind: Kind, path: Path, header: bytes) -> dict[str, Any]:
         version = fields.pop("format")
     except (ValueError, RecursionError, LookupError, TypeError, AttributeError) as error:  # no JSON, or not an object with a format
         raise kind.damaged(path, f"its header cannot be read: {type(error).__name__}") from error
-    if type(version) is int and version > FORMAT:
+    if type(version) is int and FORMAT < version < _NO_FORMAT:
         raise RecordError(f"{kind.name} {path} has format {version}, this version reads {FORMAT}; update recq, or export it again")
     if type(version) is not int or version != FORMAT:
         raise kind.damaged(path, "its format is not a number that was ever used")
@@ -130,8 +144,9 @@ def _plan(kind: Kind, path: Path, arrays: Any) -> dict[str, tuple[str, int, list
     plan, end = {}, 0
     for name, entry in arrays.items() if isinstance(arrays, dict) else ():
         fits = isinstance(entry, list) and len(entry) == 3 and isinstance(entry[0], str) and entry[0] in _WIDTHS
-        fits = fits and isinstance(entry[1], list) and all(type(n) is int and n >= 0 for n in entry[1])
-        if not fits or entry[2] != end:
+        fits = fits and isinstance(entry[1], list) and len(entry[1]) <= _MOST_AXES
+        fits = fits and all(type(n) is int and 0 <= n <= _LONGEST_AXIS for n in entry[1])
+        if not fits or entry[2] != end or end % _WIDTHS[entry[0]]:
             raise kind.damaged(path, f"it has no usable type, shape and place of {name}")
         dtype, shape, _ = entry
         plan[name] = (dtype, math.prod(shape), shape)

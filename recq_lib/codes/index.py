@@ -18,10 +18,11 @@ from numpy.typing import ArrayLike
 
 from recq_lib.codes import file
 from recq_lib.codes.codes import Codes
-from recq_lib.codes.names import Names
+from recq_lib.codes.names import Names, listed, whole_number
 from recq_lib.codes.planes import MAX_BITS, n_words
 from recq_lib.codes.search import best_items, check_range, checked_request, lists_of
-from recq_lib.errors import ConfigError, RecordError, whole
+from recq_lib.errors import ConfigError, DataError, RecordError, whole
+from recq_lib.io.frozen import fixed
 from recq_lib.kernels import topk
 from recq_lib.kernels.instructions import GROUP
 from recq_lib.kernels.item_groups import Form, ItemGroups, Users, group_items, lay_users
@@ -110,13 +111,14 @@ class Index:
     def n_items(self) -> int:
         return self.items.n_items
 
-    @property
+    @cached_property
     def user_ids(self) -> np.ndarray | None:
-        return None if self.user_names is None else self.user_names.take(np.arange(self.n_users))
+        """All own ids, [U], read when first asked for; None where numbers are the ids. `recommend` does not need them."""
+        return _all(self.user_names)
 
-    @property
+    @cached_property
     def item_ids(self) -> np.ndarray | None:
-        return None if self.item_names is None else self.item_names.take(np.arange(self.n_items))
+        return _all(self.item_names)
 
     @cached_property
     def place_of(self) -> np.ndarray:
@@ -166,14 +168,25 @@ class Index:
     def recommend(self, users: Iterable, k: int = 10, *, seen: bool = False) -> tuple[list[np.ndarray], list[np.ndarray]]:
         """The best `k` items for each of `users`, both in own ids, and their scores; one array per user each, best first.
 
-        seen : recommend also what a user has already. Raises `DataError` for an unknown user, `ConfigError` for a k below 1.
+        seen : recommend also what a user has already; an index that does not hold it leaves nothing out
+
+        Whole numbers and their spelling are the same id. Raises `DataError` for an unknown user, `ConfigError` for a k below 1.
         """
-        users = list(users.tolist() if isinstance(users, np.ndarray) else users)
-        numbers = np.array(users) if self.user_names is None else self.user_names.numbers(users, "user")
-        numbers, k, _ = checked_request(numbers.reshape(-1) if len(users) else np.empty(0, np.int32), k, (), self.n_users, self.n_items)
+        numbers, k, _ = checked_request(self._numbers(users), k, (), self.n_users, self.n_items)
         masks = [] if seen or self.seen is None else [self.seen]
         items, scores = lists_of(*best_items(self, numbers, k, masks))
         return (items if self.item_names is None else [self.item_names.take(found) for found in items]), scores
+
+    def _numbers(self, users: Iterable) -> np.ndarray:
+        if self.user_names is not None:
+            return self.user_names.numbers(users, "user")
+        given = listed(users, "user")
+        numbers = [whole_number(user) for user in given]
+        for user, number in zip(given, numbers, strict=True):
+            if number is None or not 0 <= number < self.n_users:
+                rule = f"whole numbers below {self.n_users}; correct or drop it"
+                raise DataError(f"user {user!r} is not among the {self.n_users:,} users, {rule}")
+        return np.array(numbers, np.int32)
 
     def interactions(self) -> sp.csr_matrix:
         """`seen` as a matrix [users, items]. Raises `ConfigError` where the index has none."""
@@ -206,8 +219,10 @@ class Index:
         fields, arrays = file.read(file.INDEX, Path(path), mapped=True)
         try:
             return _from_file(fields, arrays)
-        except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:  # ConfigError and RecordError are ValueErrors
-            raise file.INDEX.damaged(Path(path), f"{type(error).__name__}: {error}") from error
+        except KeyError as error:
+            raise file.INDEX.damaged(Path(path), f"it does not tell {error}") from error
+        except (TypeError, ValueError, IndexError, OverflowError) as error:  # ConfigError and RecordError are ValueErrors
+            raise file.INDEX.damaged(Path(path), str(error)) from error
 
     def _of_names(self, side: str) -> dict[str, np.ndarray]:
         names = self.user_names if side == "user" else self.item_names
@@ -254,7 +269,7 @@ def _seen_of(arrays: Mapping[str, np.ndarray], n_users: int, n_items: int) -> Se
         return None
     starts, items = arrays["seen_starts"], arrays["seen_items"]
     fits = starts.dtype == np.int64 and starts.shape == (n_users + 1,) and items.dtype == np.int32 and items.ndim == 1
-    fits = fits and starts[0] == 0 and starts[-1] == items.size and (np.diff(starts) >= 0).all()
+    fits = fits and starts[0] == starts.min() == 0 and starts[-1] == starts.max() == items.size and (np.diff(starts) >= 0).all()
     if not fits or (items.size and not 0 <= items.min() <= items.max() < n_items):
         raise RecordError("what users have seen does not fit its users and items")
     return Seen(starts, items)
@@ -274,5 +289,8 @@ def _names(ids: Iterable | None, side: str, n: int) -> Names | None:
     names = Names.of(ids, side)
     if len(names) != n:
         raise ConfigError(f"{side}_ids are {len(names):,}, but the codes hold {n:,} {side}s; give one id for each")
-    numbers = names.ends is None and np.array_equal(names.values, np.arange(n))
-    return None if numbers else names
+    return None if names.are_numbers() else names
+
+
+def _all(names: Names | None) -> np.ndarray | None:
+    return None if names is None else fixed(names.take(np.arange(len(names))))

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from recq_lib.codes.codes import Codes
 
-_PART_BYTES = 1 << 21  # of items' codes that are laid out at once; one group at least
+_PART_BYTES = 1 << 19  # of items' codes that are laid out at once; one group at least; two parts are there for a moment
 _USERS = 2048  # whose excluded items are in memory at once
 
 
@@ -98,12 +98,13 @@ class Resident(Passing):
 
 
 def check_range(weights: np.ndarray, users: np.ndarray | None, items: np.ndarray | None, largest: int) -> None:
-    """Raises `ConfigError` where scores can exceed float32: scales [S, n] of both sides (None: 1), `largest` product of two codes."""
+    """Raises `ConfigError` where scores can exceed float32, or factors: scales [S, n] of both sides (None: 1), `largest` product."""
 
     def most(scales):
-        return 1.0 if scales is None else np.maximum(scales.max(axis=1), -scales.min(axis=1)).astype(np.float64)
+        return np.abs(weights.astype(np.float64)) * (1.0 if scales is None else np.maximum(scales.max(axis=1), -scales.min(axis=1)))
 
-    if (np.square(weights.astype(np.float64)) * most(users) * most(items)).sum() * largest > np.finfo(np.float32).max:
+    of_user, of_item = most(users), most(items)
+    if max(of_user.max(), of_item.max(), (of_user * of_item).sum() * largest) > np.finfo(np.float32).max:
         raise ConfigError("scores of these codes can exceed float32; divide the scales or weights by a constant")
 
 
@@ -114,12 +115,12 @@ def best_items(laid: Laid, users: np.ndarray, k: int, masks: Sequence) -> tuple[
     """
     place_of = laid.place_of if masks else None
     if laid.items is not None and code_topk.few(users.size):
-        return code_topk.best_of_few(laid.users(users), laid.items, topk.excluded(masks, users, place_of), k, laid.order)
+        return code_topk.best_of_few(laid.users(users), laid.items, topk.excluded(masks, users, laid.order.size, place_of), k, laid.order)
     scores, places = topk.heaps(users.size, k, laid.order.size)
     for first, items in laid.parts():
         for begin in range(0, users.size, _USERS):
             part = slice(begin, begin + _USERS)
-            skip = topk.excluded(masks, users[part], place_of)
+            skip = topk.excluded(masks, users[part], laid.order.size, place_of)
             code_topk.push(laid.users(users[part]), items, first, skip, scores[part], places[part])
     return topk.finish(scores, places, laid.order)
 
@@ -137,6 +138,8 @@ def rows_of_scores(laid: Laid, users: ArrayLike) -> np.ndarray:
 
 def lists_of(items: np.ndarray, scores: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Rows [n, k] as one array per user each, without what stands for no item."""
+    if not items.size or items[:, -1].min() >= 0:  # as almost always
+        return list(items), list(scores)
     counts = (items >= 0).sum(axis=1)
     return [row[:n] for row, n in zip(items, counts, strict=True)], [row[:n] for row, n in zip(scores, counts, strict=True)]
 
@@ -144,9 +147,12 @@ def lists_of(items: np.ndarray, scores: np.ndarray) -> tuple[list[np.ndarray], l
 def checked_request(
     users: ArrayLike, k: int, exclude: Sequence[sp.csr_matrix], n_users: int | None, n_items: int
 ) -> tuple[np.ndarray, int, list[sp.csr_matrix]]:
-    """(numbers of users, k within the catalogue, masks). Raises `ConfigError` for unknown users, a k below 1, and a wrong `exclude`."""
+    """(numbers of users, k within the catalogue but at least 1, masks).
+
+    Raises `ConfigError` for unknown users, a k below 1, and a wrong `exclude`.
+    """
     n_users, masks = masks_of(exclude, n_users, n_items)
-    return user_numbers(users, n_users), min(whole("k", k, 1), n_items), masks
+    return user_numbers(users, n_users), min(whole("k", k, 1), max(1, n_items)), masks
 
 
 def user_numbers(users: ArrayLike, n_users: int | None) -> np.ndarray:

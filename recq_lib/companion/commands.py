@@ -10,7 +10,7 @@ from typing import Annotated
 
 import tyro
 
-from recq_lib.cli.flags import Name, deadline_after
+from recq_lib.cli.flags import Name, check_folders, deadline_after
 from recq_lib.cli.main import UNFINISHED
 from recq_lib.errors import one_of
 from recq_lib.io.files import write_atomically
@@ -39,6 +39,7 @@ class Study:
         there = tuple(sorted({plan.dataset for plan in planned}))
         if self.dataset is not None:
             one_of(f"dataset of study {self.name!r} in profile {self.profile!r}", self.dataset, there)
+        check_folders()
         chosen = (self.dataset,) if self.dataset is not None else there
         outcome = run_study(
             self.name, self.profile, jobs=self.jobs, device=usable_device(self.device), only=lambda plan: plan.dataset in chosen,

@@ -16,6 +16,7 @@ from typing import Any
 
 from recq_lib.config import PROFILES
 from recq_lib.errors import RecordError, one_of
+from recq_lib.io.canonical import json_digest
 from recq_lib.io.files import folder_lock, write_atomically
 from recq_lib.runs.provenance import companion_folder, library_hash, package_versions, source_hash
 
@@ -24,6 +25,7 @@ MANIFEST = "manifest.json"
 INDEX = "README.md"
 _FIELDS: dict[str, type] = {"profile": str, "source": str, "synthetic": bool, "provenance": dict}
 _MORE: dict[str, type] = {"protocol": str}  # only where runs were drawn
+_DIGEST = "sha256"  # in the file alone: of an entry and its key; entries of earlier versions have none
 _KEY = re.compile(r"[a-z0-9][a-z0-9_\-]*/[a-z0-9][a-z0-9_\-]*")
 _ADVICE = "restore it, or delete it and run the notebooks again"
 
@@ -77,12 +79,16 @@ def read_manifest(folder: Path) -> dict[str, dict[str, Any]]:
         entries = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise _damaged(folder, f"is not JSON: {error}") from error
     if not isinstance(entries, dict):
         raise _damaged(folder, f"holds {type(entries).__name__}, but must hold an object")
     for key, entry in entries.items():
-        if fault := _fault(key, entry):
+        digest = entry.pop(_DIGEST, None) if isinstance(entry, dict) else None
+        fault = _fault(key, entry)
+        if not fault and digest is not None and digest != _digest(key, entry):
+            fault = "which is not what was written: its digest differs"
+        if fault:
             raise _damaged(folder, f"has the entry {key!r}, {fault}")
     return entries
 
@@ -93,13 +99,21 @@ def write_manifest(folder: Path, entries: Mapping[str, Mapping[str, Any]]) -> No
     for key, entry in ordered.items():
         if fault := _fault(key, entry):
             raise RecordError(f"the manifest of {folder.name}/ cannot take the entry {key!r}, {fault}")
-    write_text(folder / MANIFEST, json.dumps(ordered, indent=1, sort_keys=True) + "\n")
+    sealed = {key: {**entry, _DIGEST: _digest(key, entry)} for key, entry in ordered.items()}
+    write_text(folder / MANIFEST, json.dumps(sealed, indent=1, sort_keys=True) + "\n")
     rule = "Renewed by `./run_all.sh --publish`. Synthetic data never replace real ones, nor a smaller profile a larger."
     lines = ["# Figures", "", rule, "", "| figure | profile | data source | synthetic |", "|---|---|---|---|"]
     for key, entry in ordered.items():
         shown = scope(entry["profile"], entry.get("protocol", ""))
         lines.append(f"| [{key}]({key}.png) | {shown} | {entry['source']} | {'yes' if entry['synthetic'] else 'no'} |")
     write_text(folder / INDEX, "\n".join(lines) + "\n")
+
+
+def _digest(key: str, entry: Mapping[str, Any]) -> str:
+    try:
+        return json_digest([key, dict(entry)])
+    except ValueError:  # nan or inf, which no entry has
+        return ""
 
 
 def _fault(key: str, entry: object) -> str:

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from recq_lib.errors import DataError
+from recq_lib.errors import ConfigError, DataError
+from recq_lib.io.memory import check_memory
 
 MAX_NODES = 2**31 - 1  # node ids are int32 in every kernel
 
@@ -38,11 +39,23 @@ def check_pairs(name: str, split: str, pair: tuple[np.ndarray, np.ndarray]) -> t
 
 def side_size(name: str, side: str, given: int | None, ids: list[np.ndarray]) -> int:
     needed = max((int(part.max()) + 1 for part in ids if part.size), default=0)
-    if given is None:
-        return needed
-    if int(given) < needed:
+    if given is not None and int(given) < needed:
         raise DataError(f"{name}: {side} id {needed - 1} occurs, but n_{side}s is {given}; every id must be smaller than n_{side}s")
-    return int(given)
+    size = needed if given is None else int(given)
+    try:  # every split is a matrix with an offset per user, whose transpose has one per item, and both are counted on the way
+        check_memory(f"{name}: a matrix with {size:,} {side}s", 24 * size, "number own ids by Interactions.from_pandas or load_csv")
+    except ConfigError as error:
+        raise DataError(str(error)) from None
+    return size
+
+
+def gaps_note(side: str, size: int, ids: list[np.ndarray]) -> str:
+    """A note where fewer than half of the numbers occur, as with own ids that were never numbered; else ""."""
+    occurring = np.unique(np.concatenate(ids)).size if ids else 0
+    if 2 * occurring >= size:
+        return ""
+    advice = "if these are own ids, let from_pandas or load_csv number them"
+    return f"only {occurring:,} of {size:,} {side} numbers occur, the others have no interactions ({advice})"
 
 
 def to_csr(name: str, split: str, pair: tuple[np.ndarray, np.ndarray], shape: tuple[int, int]) -> sp.csr_matrix:

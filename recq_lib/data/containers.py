@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from recq_lib.data.readers import ReadPairs
 from recq_lib.errors import ConfigError, DataError
 from recq_lib.io.files import npz_bytes, write_atomically
 
+_SPARSEST = 1000  # users or items that a file without a card may declare for one number that occurs
 _REQUIRED = ("n_users", "n_items", "train_user", "train_item", "test_user", "test_item")
 
 
@@ -22,7 +24,8 @@ def read_npz(
 
     Nothing is unpickled. With `card`, which also gives name and notes, the sizes that the file declares are held against it before
     anything of that size is allocated. Raises `DataError` naming the file and the array for a missing array, a wrong dtype, a wrong
-    shape, an id out of range, a repeated pair, a pair in two splits, sizes other than the card's, and for a file that is not an npz.
+    shape, an id out of range, a repeated pair, a pair in two splits, sizes other than the card's or far beyond the ids, an array that does
+    not hold what it declares, and for a file that is not an npz.
     """
     arrays = _load_arrays(path, card)
     missing = [key for key in _REQUIRED if key not in arrays]
@@ -35,9 +38,12 @@ def read_npz(
             raise DataError(f"{path}: array {key} has dtype {values.dtype}; it must hold integers (int32)")
     pairs = {split: (arrays[f"{split}_user"], arrays[f"{split}_item"]) for split in SPLITS if f"{split}_user" in arrays}
     sizes = {key: int(arrays[key]) for key in ("n_users", "n_items")}
-    for key, size in sizes.items():
+    for (key, size), ids in zip(sizes.items(), zip(*pairs.values())):
         if not 0 < size < 2**31:
             raise DataError(f"{path}: {key} is {size}; it must lie in [1, {2**31})")
+        largest = max((int(part.max()) for part in ids if part.size), default=0)
+        if card is None and size > _SPARSEST * (largest + 1) + _SPARSEST:
+            raise DataError(f"{path}: {key} is {size:,}, but the largest id is {largest:,}; the file is damaged, correct {key}")
     if card is not None:
         name, notes = card.name, card.notes
         check_sizes(card, sizes | {split: users.size for split, (users, _) in pairs.items()}, str(path))
@@ -96,9 +102,11 @@ def _load_arrays(path: Path | str, card: DatasetCard | None) -> dict[str, np.nda
             if not isinstance(bundle, np.lib.npyio.NpzFile):
                 raise DataError(f"{path}: holds a single array; it must be an npz with the arrays {', '.join(_REQUIRED)}")
             wanted = [key for key in (*_REQUIRED, "val_user", "val_item") if key in bundle.files]
-            lengths = _declared_lengths(path, bundle, wanted)
+            lengths, untrue = _declared_lengths(path, bundle, wanted)
             if card is not None:
                 check_sizes(card, lengths, str(path))
+            if untrue:  # numpy would make room for what is declared
+                raise DataError(f"{path}: {untrue}; the file is damaged, make it again or fetch the dataset")
             return {key: bundle[key] for key in wanted}
     except DataError:
         raise
@@ -106,20 +114,26 @@ def _load_arrays(path: Path | str, card: DatasetCard | None) -> dict[str, np.nda
         raise DataError(f"{path}: is not a readable npz ({_first_words(error)}); make it again or fetch the dataset") from error
 
 
-def _declared_lengths(path: Path | str, bundle: np.lib.npyio.NpzFile, keys: list[str]) -> dict[str, int]:
-    """Number of pairs of each split as the headers of its arrays declare it, the larger of the two; no content is read."""
-    lengths: dict[str, int] = {}
+def _declared_lengths(path: Path | str, bundle: np.lib.npyio.NpzFile, keys: list[str]) -> tuple[dict[str, int], str]:
+    """Number of pairs of each split as the headers of its arrays declare it, the larger of the two; no content is read.
+
+    Also which array does not hold what its header declares, "" if all do.
+    """
+    lengths, untrue = {}, ""
     for key in keys:
         with bundle.zip.open(f"{key}.npy") as member:
             version = np.lib.format.read_magic(member)
             read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-            shape, _, _ = read(member)
+            shape, _, dtype = read(member)
+            held = bundle.zip.getinfo(f"{key}.npy").file_size - member.tell()
+        if math.prod(shape) * dtype.itemsize != held and not dtype.hasobject:
+            untrue = f"array {key} is declared as {shape} of {dtype}, but holds {held:,} bytes"
         split, *_ = key.partition("_")
         if len(shape) != (0 if split == "n" else 1):
             raise DataError(f"{path}: array {key} has shape {shape}; n_users and n_items are scalars, the others have one dimension")
         if split != "n":
             lengths[split] = max(lengths.get(split, 0), shape[0])
-    return lengths
+    return lengths, untrue
 
 
 def _check_readable(path: Path | str) -> None:

@@ -21,7 +21,7 @@ import pandas as pd
 from recq_lib.errors import DataError
 
 MISSING_SPELLINGS = ("", "na", "n/a", "#n/a", "<na>", "nan", "-nan", "nat", "null", "none")
-_NEGATIVE = re.compile(r"-\d+(\.\d*)?")
+_NEGATIVE = re.compile(r"-(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)  # as a number may be written
 
 
 @dataclass(frozen=True)

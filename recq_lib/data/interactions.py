@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from recq_lib.data.checks import check_csr, check_disjoint, check_own_ids, check_pairs, side_size, to_csr
+from recq_lib.data.checks import check_csr, check_disjoint, check_own_ids, check_pairs, gaps_note, side_size, to_csr
 from recq_lib.data.holdouts import (
     EIGHTY_TEN_TEN,
     Fractions,
@@ -104,8 +104,8 @@ class Interactions:
     ) -> Interactions:
         """Build from (user numbers, item numbers) per split; numbers are 0-based integers.
 
-        `n_users` and `n_items` default to the number of own ids, or without them to the largest number + 1. Raises `DataError` naming
-        the split, the position and the rule.
+        `n_users` and `n_items` default to the number of own ids, or without them to the largest number + 1; where fewer than half of
+        these numbers occur, `notes` say so. Raises `DataError` naming the split, the position and the rule.
 
         >>> from recq_lib.data import Interactions
         >>> data = Interactions.from_pairs(train=([0, 0, 1], [0, 2, 1]), test=([1], [2]), name="small")
@@ -120,10 +120,10 @@ class Interactions:
         clean = {split: check_pairs(name, split, pair) for split, pair in pairs.items() if pair is not None}
         n_users = len(user_ids) if n_users is None and user_ids is not None else n_users
         n_items = len(item_ids) if n_items is None and item_ids is not None else n_items
-        shape = (
-            side_size(name, "user", n_users, [users for users, _ in clean.values()]),
-            side_size(name, "item", n_items, [items for _, items in clean.values()]),
-        )
+        sides = {"user": [users for users, _ in clean.values()], "item": [items for _, items in clean.values()]}
+        shape = tuple(side_size(name, side, given, sides[side]) for side, given in (("user", n_users), ("item", n_items)))
+        gaps = [gaps_note(side, size, sides[side]) for side, size, given in zip(sides, shape, (n_users, n_items)) if given is None]
+        notes = "; ".join(note for note in (notes, *gaps) if note)
         empty = (np.empty(0, np.int32), np.empty(0, np.int32))
         matrices = {split: to_csr(name, split, clean.get(split, empty), shape) for split in SPLITS}
         return cls(name=name, source=source, notes=notes, user_ids=user_ids, item_ids=item_ids, **matrices)

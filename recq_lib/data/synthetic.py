@@ -16,6 +16,7 @@ import numpy as np
 from recq_lib.data.interactions import Interactions
 from recq_lib.data.splits import per_user_split
 from recq_lib.errors import ConfigError, one_of
+from recq_lib.io.memory import check_memory
 
 _ROUNDS = 200  # of top-up draws; a handful suffices, the bound only guards against an endless loop
 _UNIFORM_AFTER = 6  # rounds after which saturated users draw from the whole catalogue
@@ -114,6 +115,7 @@ def generate_with_groups(config: SyntheticConfig | str = "smoke", *, name: str |
         config = PRESETS[one_of("preset", config, tuple(PRESETS))]
     if seed is not None:
         config = replace(config, seed=seed)
+    check_memory(f"generating {config.n_interactions:,} interactions", 100 * config.n_interactions, "generate fewer")
     rng = np.random.default_rng(config.seed)
     user_fine, _ = _assign_groups(config, config.n_users, rng)
     item_fine, bounds = _assign_groups(config, config.n_items, rng)  # items sorted by fine group: every pool is a range

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import os
+import stat
 import zlib
 from collections.abc import Iterator, Sequence
 from itertools import islice
@@ -14,7 +16,10 @@ import pandas as pd
 
 from recq_lib.data.ids import Place
 from recq_lib.data.own_table import check_columns
-from recq_lib.errors import DataError
+from recq_lib.errors import ConfigError, DataError
+from recq_lib.io.memory import check_memory
+
+_COPIES = 3  # bytes, text and cells of a table are in memory at once
 
 
 def read_table(path: Path | str, columns: Sequence[str], separator: str = ",") -> tuple[pd.DataFrame, Place, bool]:
@@ -24,7 +29,8 @@ def read_table(path: Path | str, columns: Sequence[str], separator: str = ",") -
     separator : one character between the fields of CSV
 
     Raises `DataError` with `file:line` for a missing or doubled column, a row of the wrong length, improper CSV, text that is not
-    UTF-8 or holds NUL, a file that cannot be read, and for Parquet when no package that reads it is installed.
+    UTF-8 or holds NUL, a file that cannot be read, a device, more than fits into memory, and for Parquet when no package that reads
+    it is installed.
     """
     if not (isinstance(separator, str) and len(separator) == 1 and separator not in '"\r\n\0'):
         raise DataError(f"{path}: separator is {separator!r}, but must be one character, not a quote or a line end")
@@ -55,12 +61,34 @@ def read_table(path: Path | str, columns: Sequence[str], separator: str = ",") -
 
 def _content(path: Path | str) -> bytes:
     try:
+        facts = os.stat(path)
+        if stat.S_ISBLK(facts.st_mode) or stat.S_ISCHR(facts.st_mode):  # a pipe ends, a device need not
+            raise DataError(f"{path}: is a device, not a file; name a file or a pipe")
+        _check_memory(path, facts.st_size)
         content = Path(path).read_bytes()
-        return gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
+        return _unpacked(path, content) if content[:2] == b"\x1f\x8b" else content
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(f"{path}: is a damaged gzip file ({error}); make it again") from error
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror or error}); check the path") from error
+
+
+def _unpacked(path: Path | str, content: bytes) -> bytes:
+    """The text of a gzip file, piece by piece: a small file may stand for more than there is memory."""
+    pieces, size = [], 0
+    with gzip.GzipFile(fileobj=io.BytesIO(content)) as stream:
+        while piece := stream.read(1 << 24):
+            pieces.append(piece)
+            size += len(piece)
+            _check_memory(path, size)
+    return b"".join(pieces)
+
+
+def _check_memory(path: Path | str, size: int) -> None:
+    try:
+        check_memory(f"{path}: a table of {size:,} bytes and more", _COPIES * size, "cut it into parts, or leave columns out")
+    except ConfigError as error:
+        raise DataError(str(error)) from None
 
 
 def _parquet(path: Path | str, content: bytes) -> pd.DataFrame:

@@ -19,6 +19,8 @@ from recq_lib.evaluation.ranking_device import rank_on_device
 from recq_lib.evaluation.scorers import Scorer, Scores, check_vectors, scores_of
 from recq_lib.kernels import topk
 
+_USERS = 1024  # whose items are looked up at once
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -107,16 +109,18 @@ def evaluate(
 def rank(scorer: Scorer, users: np.ndarray, n_items: int, k: int, masks: Sequence, *, tie_seed: int = 0) -> np.ndarray:
     """Item ids [len(users), k] (int32), best first, items in any of the CSR `masks` left out; `scorer` as in `evaluate`.
 
-    Raises `ConfigError` for a catalogue that is not the scorer's, unknown users and masks of another shape.
+    Raises `ConfigError` for a catalogue that is not the scorer's, unknown users, a k below 1, and masks of another shape.
     """
     scores = scores_of(scorer, n_items)
     n_users, n_items = scores.sizes(None, n_items, "the catalogue to rank has")
     n_users, masks = masks_of(masks, n_users, n_items)
-    return _ranked(scores, user_numbers(users, n_users), n_items, k, masks, tie_seed)
+    return _ranked(scores, user_numbers(users, n_users), n_items, whole("k", k, 1), masks, tie_seed)
 
 
 def _ranked(scores: Scores, users: np.ndarray, n_items: int, k: int, masks: Sequence, tie_seed: int) -> np.ndarray:
+    tie_seed = whole("tie_seed", tie_seed, 0)
     if scores.vectors is not None and scores.vectors[0].device.type != "cpu":
+        check_vectors(*scores.vectors)
         return rank_on_device(*scores.vectors, users, k, masks, topk.tie_order(n_items, tie_seed))
     return scores.best(users, k, masks, tie_seed)[0]
 
@@ -126,8 +130,12 @@ def _contains(matrix: sp.csr_matrix, users: np.ndarray, items: np.ndarray) -> np
     width = np.int64(matrix.shape[1] + 1)
     rows = np.repeat(np.arange(matrix.shape[0], dtype=np.int64), np.diff(matrix.indptr))
     known = rows * width + matrix.indices  # sorted, because CSR rows and their indices are
-    wanted = np.where(items >= 0, users.astype(np.int64)[:, None] * width + items, -1)
-    return known[np.minimum(np.searchsorted(known, wanted), known.size - 1)] == wanted
+    found = np.empty(items.shape, bool)
+    for begin in range(0, len(users), _USERS):  # numbers of 64 bits take several times the memory of the lists
+        part = slice(begin, begin + _USERS)
+        wanted = np.where(items[part] >= 0, users[part].astype(np.int64)[:, None] * width + items[part], -1)
+        found[part] = known[np.minimum(np.searchsorted(known, wanted), known.size - 1)] == wanted
+    return found
 
 
 def _check_cutoffs(ks: Sequence[int], n_items: int) -> tuple[int, ...]:

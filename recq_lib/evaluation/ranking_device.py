@@ -19,7 +19,7 @@ def rank_on_device(
 ) -> np.ndarray:
     """As `evaluation.rank`, for vectors on any torch device."""
     device, n_items = item_vectors.device, position_to_item.size
-    order = torch.from_numpy(position_to_item).long().to(device)
+    order = torch.tensor(position_to_item, dtype=torch.int64, device=device)
     items = item_vectors.float()[order].t().contiguous()
     position_of = torch.empty(n_items, dtype=torch.int64, device=device)
     position_of[order] = torch.arange(n_items, device=device)

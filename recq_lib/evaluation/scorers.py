@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -81,7 +82,7 @@ def scores_of(scorer: Scorer, n_items: int | None = None) -> Scores:
     at all of them.
     """
     name = type(scorer).__name__
-    if hasattr(scorer, "best"):  # codes and indexes
+    if callable(getattr(scorer, "best", None)):  # codes and indexes
         return Scores(name, _size(scorer, "user"), _size(scorer, "item"), scorer.best)
     if hasattr(scorer, "score_block"):
         size = _size(scorer, "item")
@@ -127,7 +128,9 @@ def _pair(users: Vectors, items: Vectors) -> tuple[torch.Tensor, torch.Tensor]:
 
 def _tensor(side: str, vectors: Vectors) -> torch.Tensor:
     try:
-        tensor = torch.as_tensor(vectors if isinstance(vectors, torch.Tensor) else np.asarray(vectors)).detach()
+        with warnings.catch_warnings():  # of arrays that cannot be written to, such as a table's columns: nobody writes here
+            warnings.filterwarnings("ignore", "The given NumPy array is not writable", UserWarning)
+            tensor = torch.as_tensor(vectors if isinstance(vectors, torch.Tensor) else np.asarray(vectors)).detach()
     except (TypeError, ValueError):  # text, objects, rows of several lengths
         raise ConfigError(f"{side} vectors are of type {type(vectors).__name__}, but must be a table of numbers [{side}s, d]") from None
     if tensor.is_complex():
@@ -166,7 +169,7 @@ class _DotRanker:
 
     def __call__(self, users: np.ndarray, k: int, masks: Sequence[sp.csr_matrix], tie_seed: int) -> tuple[np.ndarray, np.ndarray]:
         try:
-            return topk.best(self.tiles, users, k, masks, len(self.items), tie_seed)
+            return topk.best(self.tiles, users, k, masks, len(self.items), tie_seed, finite=True)
         except topk.NotFinite:
             check_vectors(self.users, self.items)
             raise

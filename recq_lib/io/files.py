@@ -1,4 +1,8 @@
-"""Files written whole: atomic replacement, one writer per folder, and arrays as a reproducible npz (ours)."""
+"""Files written whole: atomic replacement, one writer per folder, and arrays as a reproducible npz (ours).
+
+A writer that is killed leaves its temporary file behind. Every writer holds a lock on its own for as long as it lives, so what can be
+locked belongs to nobody, and the next writer in the folder sweeps it away.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +10,19 @@ import contextlib
 import hashlib
 import io
 import os
+import re
 import uuid
+import warnings
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
 from recq_lib.errors import ConfigError, RecordError
 
+_TEMPORARY = re.compile(r"\..+\.[0-9a-f]{32}\.tmp")
 _INTEGERS = (np.uint8, np.int8, np.uint16, np.int16, np.uint32, np.int32, np.int64)  # smallest first
 
 
@@ -32,15 +40,106 @@ def write_atomically(path: Path, content: bytes | Iterable[bytes | memoryview]) 
     except (FileExistsError, NotADirectoryError) as error:
         file = next((parent for parent in path.parents if parent.exists() and not parent.is_dir()), path.parent)
         raise ConfigError(f"{path} leads through {file}, which is a file; give another path") from error
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-    try:
-        with open(temporary, "xb") as file:
-            file.writelines([content] if isinstance(content, bytes) else content)
-            file.flush()
-            os.fsync(file.fileno())
+    with _temporary(path) as (temporary, file):
+        file.writelines([content] if isinstance(content, bytes) else content)
+        file.flush()
+        os.fsync(file.fileno())
+        if os.name != "posix":
+            file.close()  # there an open file cannot be renamed, and here its lock would be lost
         os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    sweep(path.parent)
+
+
+def sweep(folder: Path) -> None:
+    """Remove the temporary files in `folder` whose writers were killed; those of living writers, in any process, stay."""
+    if os.name != "posix":
+        return  # without locks nobody can tell
+    with contextlib.suppress(OSError):
+        for name in os.listdir(folder):
+            if _TEMPORARY.fullmatch(name):
+                remove_unlocked(folder / name)
+
+
+def remove_unlocked(path: Path) -> bool:
+    """Remove a file unless somebody holds a lock on it; whether it was removed. Errors of the file system count as a no."""
+    if os.name != "posix":
+        return False
+    import fcntl
+
+    try:
+        with open(path, "rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not os.path.samestat(os.fstat(file.fileno()), os.stat(path)):
+                return False  # another file has taken the name
+            path.unlink()
+            return True
+    except OSError:
+        return False
+
+
+@contextlib.contextmanager
+def in_use(mark: Path) -> Iterator[None]:
+    """Say that this process works at something, by a lock on the file `mark`; several may. The last one removes the file."""
+    if os.name != "posix":
+        yield
+        return
+    import fcntl
+
+    mark.parent.mkdir(parents=True, exist_ok=True)
+    while True:
+        with open(mark, "ab") as file:
+            with contextlib.suppress(OSError):  # a file system without locks
+                fcntl.flock(file, fcntl.LOCK_SH)
+            if os.fstat(file.fileno()).st_nlink == 0:
+                continue  # its last user removed it in between
+            try:
+                yield
+            finally:
+                file.close()
+                remove_unlocked(mark)
+            return
+
+
+def is_in_use(mark: Path) -> bool:
+    """Whether a living process works at what `mark` stands for; True where nobody can tell."""
+    return os.name != "posix" or (mark.exists() and not remove_unlocked(mark))
+
+
+def set_aside(path: Path, why: str) -> None:
+    """Give a damaged file the ending `.damaged`, so that it is made anew and can still be looked at; a warning names it."""
+    aside = path.with_name(f"{path.name}.damaged")
+    try:
+        os.replace(path, aside)
+    except OSError as error:
+        warnings.warn(f"{path} is damaged ({why}) and cannot be moved aside ({error.strerror}); it is made anew", stacklevel=3)
+    else:
+        warnings.warn(f"{path} was damaged ({why}); it is kept as {aside.name} and made anew", stacklevel=3)
+
+
+@contextlib.contextmanager
+def _temporary(path: Path) -> Iterator[tuple[Path, BinaryIO]]:
+    """A new hidden neighbour of `path`, locked while it is written; it is gone afterwards, or has become another file."""
+    while True:
+        temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+        with open(temporary, "xb") as file:
+            try:
+                if not _held(file):
+                    continue  # a sweep came between the two
+                yield temporary, file
+                return
+            finally:
+                temporary.unlink(missing_ok=True)
+
+
+def _held(file: BinaryIO) -> bool:
+    """Lock the file for this process, where there are locks; False where it was removed before."""
+    if os.name != "posix":
+        return True
+    import fcntl
+
+    with contextlib.suppress(OSError):  # a file system without locks
+        fcntl.flock(file, fcntl.LOCK_EX)
+    return os.fstat(file.fileno()).st_nlink > 0
 
 
 @contextlib.contextmanager

@@ -1,1 +1,1 @@
-"""Compiled loops (numba), each with its NumPy meaning in its docstring; arrays in, arrays out. Imports errors alone."""
+"""Compiled loops (numba), each with its NumPy meaning in its docstring; arrays in, arrays out. Imports errors and io alone."""

@@ -24,7 +24,7 @@ from numba.extending import intrinsic
 
 from recq_lib.errors import ConfigError
 from recq_lib.kernels import instructions as on
-from recq_lib.kernels.compiled import compiled
+from recq_lib.kernels.compiled import compiled, read_only
 from recq_lib.kernels.instructions import BYTES, CHOSEN, FLOATS, GROUP, INDEX, LANES, VECTORS, WORD, WORDS
 from recq_lib.kernels.item_groups import ItemGroups, Users
 
@@ -38,8 +38,7 @@ def scores(users: Users, items: ItemGroups, out: np.ndarray) -> None:
     wanted = users.words.shape[0], items.n_items
     if out.dtype != np.float32 or out.shape != wanted:
         raise ConfigError(f"out is {out.dtype} of shape {out.shape}, but must be float32 of shape {wanted}")
-    form = items.form.bits, items.form.kind, items.form.largest
-    _fill(users.words, users.factors, items.words, items.factors, *form, tile_of(items), out)
+    _fill(*arrays_of(users, items), tile_of(items), out)
 
 
 def check_pair(users: Users, items: ItemGroups) -> None:
@@ -48,6 +47,12 @@ def check_pair(users: Users, items: ItemGroups) -> None:
     if sides[0] != sides[1]:
         user, item = (f"{n} × {form.bits} × {form.n_words} segments × bits × words and {form.dim} columns" for form, n in sides)
         raise ConfigError(f"user codes have {user}, item codes {item}; they must agree")
+
+
+def arrays_of(users: Users, items: ItemGroups) -> tuple:
+    """What `score_group` reads of both, and the form of codes: the first arguments of every kernel around it."""
+    arrays = users.words, users.factors, items.words, items.factors
+    return *map(read_only, arrays), items.form.bits, items.form.kind, items.form.largest
 
 
 def tile_of(items: ItemGroups) -> int:
@@ -74,6 +79,8 @@ def score_group(user_words, user_factors, u, item_words, item_factors, g, bits, 
     for part in range(on.PASSES):
         if kind == 1:
             above |= _nibbles(user_words, user_factors, u, item_words, item_factors, g, part, bits, largest, threshold, row)
+        elif kind == 2 and bits < 8:
+            above |= _small_bytes(user_words, user_factors, u, item_words, item_factors, g, part, bits, largest, threshold, row)
         elif kind == 2:
             above |= _bytes(user_words, user_factors, u, item_words, item_factors, g, part, bits, largest, threshold, row)
         elif bits == 1:  # said where the compiler sees it: the loops over planes and their shifts fall away
@@ -192,6 +199,10 @@ def _by_nibbles(builder, code, codes, bits, n_user, n_item, largest) -> list:
     return _by_bytes_of(builder, code, codes, n_user, n_item, halves, small=True)
 
 
+def _by_small_bytes(builder, code, codes, bits, n_user, n_item, largest) -> list:
+    return _by_bytes_of(builder, code, codes, n_user, n_item, lambda words: (words,), small=True)
+
+
 def _by_bytes(builder, code, codes, bits, n_user, n_item, largest) -> list:
     return _by_bytes_of(builder, code, codes, n_user, n_item, lambda words: (words,), small=False)
 
@@ -222,10 +233,13 @@ def _dot(builder, total, unsigned, signed, small: bool):
         function = on.intrinsic_function(builder, "llvm.x86.avx512.vpdpbusd.512", *([WORDS] * 4))
         return builder.call(function, [total, unsigned, signed])
     if CHOSEN.dot == "maddubs" and small:
-        pairs = on.intrinsic_function(builder, "llvm.x86.avx2.pmadd.ub.sw", on.HALVES, BYTES, BYTES)
-        sums = on.intrinsic_function(builder, "llvm.x86.avx2.pmadd.wd", WORDS, on.HALVES, on.HALVES)
-        products = builder.call(pairs, [builder.bitcast(unsigned, BYTES), builder.bitcast(signed, BYTES)])
-        return builder.add(total, builder.call(sums, [products, on.constant(1, on.HALVES)]))
+        return builder.add(total, _pairs_of_products(builder, unsigned, signed, 1))
+    if CHOSEN.dot == "maddubs":  # q = low + 16·high: sums of two products by bytes of 8 bits exceed 16
+        low = on.constant(0x0F0F0F0F)
+        halves = builder.and_(unsigned, low), builder.and_(builder.lshr(unsigned, on.constant(4)), low)
+        for half, factor in zip(halves, (1, 16), strict=True):
+            total = builder.add(total, _pairs_of_products(builder, half, signed, factor))
+        return total
     for k in range(4):
         left = builder.and_(builder.lshr(unsigned, on.constant(8 * k)), on.constant(0xFF))
         right = builder.ashr(builder.shl(signed, on.constant(24 - 8 * k)), on.constant(24))
@@ -233,7 +247,15 @@ def _dot(builder, total, unsigned, signed, small: bool):
     return total
 
 
-_planes, _nibbles, _bytes = (
-    _written_by(products, name)
-    for products, name in ((_by_planes, "planes_of_group"), (_by_nibbles, "nibbles_of_group"), (_by_bytes, "bytes_of_group"))
-)
+def _pairs_of_products(builder, unsigned, signed, factor: int):
+    """`factor` times the sum of the four products, a lane; two of them are added up in 16 bits."""
+    pairs = on.intrinsic_function(builder, "llvm.x86.avx2.pmadd.ub.sw", on.HALVES, BYTES, BYTES)
+    sums = on.intrinsic_function(builder, "llvm.x86.avx2.pmadd.wd", WORDS, on.HALVES, on.HALVES)
+    products = builder.call(pairs, [builder.bitcast(unsigned, BYTES), builder.bitcast(signed, BYTES)])
+    return builder.call(sums, [products, on.constant(factor, on.HALVES)])
+
+
+_planes = _written_by(_by_planes, "planes_of_group")
+_nibbles = _written_by(_by_nibbles, "nibbles_of_group")
+_small_bytes = _written_by(_by_small_bytes, "small_bytes_of_group")
+_bytes = _written_by(_by_bytes, "bytes_of_group")

@@ -11,8 +11,8 @@ import numba
 import numpy as np
 from numba import njit, prange
 
-from recq_lib.kernels.code_scores import check_pair, score_group, tile_of
-from recq_lib.kernels.compiled import compiled
+from recq_lib.kernels.code_scores import arrays_of, check_pair, score_group, tile_of
+from recq_lib.kernels.compiled import compiled, read_only
 from recq_lib.kernels.instructions import GROUP
 from recq_lib.kernels.item_groups import ItemGroups, Users
 from recq_lib.kernels.topk import holds, lowest, put, sort_row, worse
@@ -36,7 +36,7 @@ def push(users: Users, items: ItemGroups, first: int, skip: Skip, scores: np.nda
     """
     check_pair(users, items)
     block = max(1, min(_USERS, -(-users.words.shape[0] // numba.get_num_threads())))
-    _push_users(*_arrays(users, items), first, *skip, scores, places, block)
+    _push_users(*arrays_of(users, items), items.n_items, tile_of(items), first, *skip, scores, places, block)
 
 
 def best_of_few(users: Users, items: ItemGroups, skip: Skip, k: int, order: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -45,14 +45,8 @@ def best_of_few(users: Users, items: ItemGroups, skip: Skip, k: int, order: np.n
     parts = max(1, min(numba.get_num_threads(), items.words.shape[0] // _LEAST_GROUPS))
     found = np.empty((parts, users.words.shape[0], k), np.int32)
     scores = np.empty(found.shape, np.float32)
-    _few(*_arrays(users, items), *skip, order, scores, found)
+    _few(*arrays_of(users, items), items.n_items, tile_of(items), *skip, read_only(order), scores, found)
     return found[0], scores[0]
-
-
-def _arrays(users: Users, items: ItemGroups) -> tuple:
-    form = items.form
-    arrays = users.words, users.factors, items.words, items.factors
-    return *arrays, form.bits, form.kind, form.largest, items.n_items, tile_of(items)
 
 
 @compiled(parallel=True)

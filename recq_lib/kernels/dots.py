@@ -11,17 +11,23 @@ import numpy as np
 from numba import prange
 
 from recq_lib.errors import ConfigError
-from recq_lib.kernels.compiled import compiled
+from recq_lib.kernels.compiled import compiled, read_only
 
 AT_ONCE = 4  # rows; fewer do not keep memory busy
 
 
 def dots(vector: np.ndarray, rows: np.ndarray, out: np.ndarray) -> None:
-    """Fill `out` [I] with the inner products of `vector` [d] and `rows` [I, d], all float32 and contiguous, I at least 4."""
-    if rows.shape != (out.size, vector.size) or len(rows) < AT_ONCE or not rows.flags.c_contiguous:
-        raise ConfigError(f"rows are of shape {rows.shape}, but must be contiguous, {AT_ONCE} or more, of {vector.size} columns")
+    """Fill `out` [I] with the inner products of `vector` [d] and `rows` [I, d], all float32, I at least 4.
+
+    Raises `ConfigError` for other shapes and types.
+    """
+    given = vector, rows, out
+    fits = vector.ndim == out.ndim == 1 and rows.shape == (out.size, vector.size) and len(rows) >= AT_ONCE
+    if not fits or any(values.dtype != np.float32 for values in given):
+        told = ", ".join(f"{values.dtype} of shape {values.shape}" for values in given)
+        raise ConfigError(f"vector, rows and out are {told}, but must be float32 [d], [I, d] and [I] with I at least {AT_ONCE}")
     share = -(-len(rows) // (AT_ONCE * numba.get_num_threads())) * AT_ONCE
-    _dots(vector, rows, out, share)
+    _dots(read_only(vector), read_only(rows), out, share)
 
 
 @compiled(parallel=True, fastmath={"reassoc", "contract"})

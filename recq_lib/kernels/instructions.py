@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import llvmlite.binding as llvm
 import numba
 from llvmlite import ir
 from numba.core import cgutils
+from numba.core.codegen import get_host_cpu_features
 
 GROUP = 64  # items that lie side by side; a mask of them is one 64-bit integer
 WORD, INDEX, FLOAT = ir.IntType(32), ir.IntType(64), ir.FloatType()
@@ -22,7 +22,7 @@ WORD, INDEX, FLOAT = ir.IntType(32), ir.IntType(64), ir.FloatType()
 class Instructions(NamedTuple):
     """lanes : 32-bit numbers a vector; vectors : in work at once, so that latencies hide and all stay in registers
     word_counts : VPOPCNTDQ counts the bits of whole words; elsewhere bytes are counted and added up now and then
-    dot : "vnni" (4 products of bytes a lane, summed in 32 bits), "maddubs" (in 16 bits, so not for 8-bit codes), or "" (portable)
+    dot : "vnni" (4 products of bytes a lane, summed in 32 bits), "maddubs" (in 16 bits, so 8-bit codes take two), or "" (portable)
     """
 
     lanes: int
@@ -43,12 +43,10 @@ def instructions_of(features: set[str]) -> Instructions:
 
 
 def features_in_use() -> set[str]:
-    """Features of the CPU for which numba compiles."""
-    if numba.config.CPU_FEATURES is not None:
-        return {name[1:] for name in numba.config.CPU_FEATURES.split(",") if name.startswith("+")}
-    if numba.config.CPU_NAME is not None:
-        return set()
-    return {name for name, has in llvm.get_host_cpu_features().items() if has}
+    """Features for which numba compiles: those it is told of, else this machine's without what is switched off (NUMBA_ENABLE_AVX)."""
+    told = numba.config.CPU_FEATURES
+    features = get_host_cpu_features() if told is None else told
+    return {name[1:] for name in features.split(",") if name.startswith("+")}
 
 
 CHOSEN = instructions_of(features_in_use())

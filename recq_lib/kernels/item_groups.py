@@ -22,10 +22,11 @@ import numpy as np
 from numba import njit, prange
 
 from recq_lib.errors import ConfigError
-from recq_lib.kernels.compiled import compiled
+from recq_lib.kernels.compiled import compiled, read_only
 from recq_lib.kernels.instructions import GROUP
 
 PLANES, NIBBLES, BYTES = 0, 1, 2
+_MAX_BITS = 8
 
 
 class Form(NamedTuple):
@@ -79,7 +80,7 @@ def group_items(planes: np.ndarray, factors: np.ndarray, dim: int, rows: np.ndar
 
     Parameters
     ----------
-    planes : uint64 [S, N, b, W], the lowest plane first; bits behind the `dim`-th are 0
+    planes : uint64 [S, N, b, W], the lowest plane first, b at most 8; bits behind the `dim`-th are 0
     factors : float32 [S, I], of each of `rows`
     dim : d, columns a segment; d·L² must stay below 2^31
     rows : int [I], which of the N to take, in this order; default: all
@@ -89,7 +90,7 @@ def group_items(planes: np.ndarray, factors: np.ndarray, dim: int, rows: np.ndar
     form, rows = _checked("item", planes, factors, dim, rows)
     shape = -(-rows.size // GROUP), planes.shape[0]
     words, grouped = np.zeros((*shape, form.item_words, GROUP), np.uint32), np.zeros((*shape, GROUP), np.float32)
-    _lay_items(planes, factors, rows, form.kind, form.dim, words, grouped)
+    _lay_items(read_only(planes), read_only(factors), read_only(rows), form.kind, form.dim, words, grouped)
     return ItemGroups(words, grouped, rows.size, form)
 
 
@@ -97,19 +98,21 @@ def lay_users(planes: np.ndarray, factors: np.ndarray, dim: int, rows: np.ndarra
     """Users' codes for the kernel; parameters and errors as in `group_items`."""
     form, rows = _checked("user", planes, factors, dim, rows)
     words = np.zeros((rows.size, planes.shape[0], form.user_words), np.uint32)
-    chosen = np.empty((rows.size, planes.shape[0]), np.float32)
-    _lay_users(planes, factors, rows, form.kind, form.dim, words, chosen)
-    return Users(words, chosen, form)
+    _lay_users(read_only(planes.take(rows, axis=1)), form.kind, form.dim, words)
+    return Users(words, np.ascontiguousarray(factors.T), form)
 
 
 def _checked(side: str, planes: np.ndarray, factors: np.ndarray, dim: int, rows: np.ndarray | None) -> tuple[Form, np.ndarray]:
     """(form, rows as int64). Raises `ConfigError` where the kernel could not read them."""
-    if planes.ndim != 4 or planes.dtype != np.uint64 or 0 in (planes.shape[0], *planes.shape[2:]):
-        rule = "uint64 [S, n, b, W] with S, b and W at least 1"
+    fits = planes.ndim == 4 and planes.dtype == np.uint64 and 0 not in (planes.shape[0], *planes.shape[2:])
+    if not fits or planes.shape[2] > _MAX_BITS:
+        rule = f"uint64 [S, n, b, W] with S, b and W at least 1 and b at most {_MAX_BITS}"
         raise ConfigError(f"{side} planes are {planes.dtype} of shape {planes.shape}, but must be {rule}")
     rows = np.arange(planes.shape[1]) if rows is None else np.asarray(rows)
-    if rows.ndim != 1 or (rows.size and not 0 <= rows.min() <= rows.max() < planes.shape[1]):
-        raise ConfigError(f"{side} rows are of shape {rows.shape}, but must be numbers from 0 to {planes.shape[1] - 1}")
+    fits = rows.ndim == 1 and (not rows.size or rows.dtype.kind in "iu")
+    if not fits or (rows.size and not 0 <= rows.min() <= rows.max() < planes.shape[1]):
+        rule = f"integers [n] from 0 to {planes.shape[1] - 1}"
+        raise ConfigError(f"{side} rows are {rows.dtype} of shape {rows.shape}, but must be {rule}")
     shape = planes.shape[0], rows.size
     if factors.dtype != np.float32 or factors.shape != shape:
         raise ConfigError(f"{side} factors are {factors.dtype} of shape {factors.shape}, but must be float32 of shape {shape}")
@@ -151,24 +154,23 @@ def _lay_items(planes, factors, rows, kind, dim, words, grouped):
 
 
 @compiled(parallel=True)
-def _lay_users(planes, factors, rows, kind, dim, words, chosen):
-    """Fill `words` [B, S, user_words] and `chosen` [B, S]."""
+def _lay_users(planes, kind, dim, words):
+    """Fill `words` [B, S, user_words] from `planes` [S, B, b, W]."""
     bits, n_words = planes.shape[2], planes.shape[3]
     top, middle = np.int64(2**bits - 1), np.int64(2 ** (bits - 1))
     last = words.shape[2] - 1
-    for u in prange(rows.size):
+    for u in prange(words.shape[0]):
         for s in range(planes.shape[0]):
-            chosen[u, s] = factors[s, u]
             if kind == 0:
                 for m in range(bits):
                     for w in range(n_words):
-                        low, high = _halves(planes[s, rows[u], m, w])
+                        low, high = _halves(planes[s, u, m, w])
                         words[u, s, 2 * (m * n_words + w)] = low
                         words[u, s, 2 * (m * n_words + w) + 1] = high
                 continue
             total = np.int64(0)
             for column in range(dim):
-                t = np.int64(_unsigned(planes, s, rows[u], column)) - middle  # c = 2q - L = 2t + 1
+                t = np.int64(_unsigned(planes, s, u, column)) - middle  # c = 2q - L = 2t + 1
                 total += 2 * t + 1
                 words[u, s, column // 4] |= np.uint32((t & 0xFF) << (8 * (column % 4)))
             words[u, s, last] = np.uint32((-top * total) & 0xFFFFFFFF)

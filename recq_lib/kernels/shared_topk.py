@@ -17,7 +17,7 @@ from recq_lib.errors import ConfigError
 from recq_lib.kernels import topk
 from recq_lib.kernels.compiled import compiled
 from recq_lib.kernels.instructions import GROUP
-from recq_lib.kernels.topk import holds, lowest, not_below, put, worse
+from recq_lib.kernels.topk import holds, lowest, put, to_look_at, worse
 
 _SCORES = 1 << 21  # in memory at once (8 MB)
 _FEW = 4  # users below which one thread does the work
@@ -65,7 +65,7 @@ def best(
             raise ConfigError(f"scores of groups have shape {scores.shape}, but must be [users, groups] = {(part.size, n_groups)}")
         best_scores, places = topk.heaps(part.size, k, groups.order.size)
         bad = np.zeros(part.size, np.bool_)
-        skip = topk.excluded(masks, part, groups.place_of)
+        skip = topk.excluded(masks, part, groups.place_of.size, groups.place_of)
         _offer(scores, groups.starts, groups.places, *skip, best_scores, places, topk.scattered_step(-(-n_groups // GROUP)), bad)
         if bad.any():
             raise topk.NotFinite(f"scores of user {part[bad.argmax()]} hold NaN or exceed float32")
@@ -87,10 +87,10 @@ def _offer(block, starts, members, skip_start, skip, scores, places, step, bad):
 def _offer_row(row, starts, members, skip, best, place, step):
     """Does a group that has items score NaN or plus infinity?"""
     n_blocks = (row.size + GROUP - 1) // GROUP
-    tail, bad, b = np.full(GROUP, -np.inf, np.float32), False, 0
+    tail, bad, b, no_floor = np.full(GROUP, -np.inf, np.float32), False, 0, np.float32(np.nan)
     tail[: row.size - (n_blocks - 1) * GROUP] = row[(n_blocks - 1) * GROUP :]
     for _ in range(n_blocks):
-        mask = not_below(tail, 0, best[0]) if b == n_blocks - 1 else not_below(row, b * GROUP, best[0])
+        mask = to_look_at(tail, 0, best[0], no_floor) if b == n_blocks - 1 else to_look_at(row, b * GROUP, best[0], no_floor)
         while mask:
             g = b * GROUP + lowest(mask)
             mask &= mask - np.uint64(1)

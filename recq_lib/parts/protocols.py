@@ -52,6 +52,7 @@ class Table(Part):
     """
 
     weight: torch.Tensor
+    asked: int | None = None  # parameters that were asked for, where a size was set; `n_parameters` are those delivered
 
     @property
     def dim(self) -> int:

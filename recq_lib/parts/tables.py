@@ -46,7 +46,7 @@ class SharedTable(Table):
 
     def __init__(self, sharing: Sharing, dim: int, std: float = 1.0, *, generator: torch.Generator | None = None) -> None:
         super().__init__()
-        self.sharing = sharing
+        self.sharing, self.asked = sharing, sharing.found.asked
         self.weight = codebook(sharing.n_rows, dim, std, generator)
         forward = sharing.matrix()
         self._matrices = (Fixed(forward), Fixed(forward.T.tocsr()))

@@ -18,7 +18,8 @@ from pathlib import Path
 from recq_lib.config import PROFILES
 from recq_lib.errors import RecordError
 from recq_lib.io import paths
-from recq_lib.io.files import write_atomically
+from recq_lib.io.canonical import json_digest
+from recq_lib.io.files import set_aside, write_atomically
 from recq_lib.io.switches import switch
 
 SWITCH = "RECQ_ALLOW_DIRTY"
@@ -77,18 +78,36 @@ def uncommitted(origin: Mapping[str, object]) -> bool:
 
 
 def behind_checkpoint(checkpoint: Path, now: Code) -> list[Code]:
-    """The code that a run is made of, in order: what is noted beside its checkpoint, if there is one, and `now`; noted again."""
+    """The code that a run is made of, in order: what is noted beside its checkpoint, if there is one, and `now`; noted again.
+
+    Where the note is damaged, it and the checkpoint are moved aside: the run begins anew.
+    """
     note = note_of(checkpoint)
     try:
-        before = json.loads(note.read_text(encoding="utf-8")) if checkpoint.exists() else []
-    except FileNotFoundError:  # a checkpoint of an earlier version
+        before = _noted(note) if checkpoint.exists() else []
+    except RecordError as error:
+        set_aside(note, str(error))
+        set_aside(checkpoint, "nobody knows what code is behind it")
         before = []
-    except (OSError, ValueError) as error:
-        why = type(error).__name__
-        raise RecordError(f"{note} cannot be read ({why}); delete it and {checkpoint.name} to start the run anew") from error
     codes = [*before, *([] if now in before else [now])]
-    write_atomically(note, json.dumps(codes).encode())
+    write_atomically(note, json.dumps({"codes": codes, "sha256": json_digest(codes)}).encode())
     return codes
+
+
+def _noted(note: Path) -> list[Code]:
+    """What a note says; nothing where there is none. Raises `RecordError` for a damaged one."""
+    try:
+        content = json.loads(note.read_bytes())
+        if isinstance(content, list):  # of an earlier version, without a digest
+            content = {"codes": content, "sha256": json_digest(content)}
+        codes = content["codes"]
+        if content["sha256"] == json_digest(codes) and all(code.keys() == set(_CODE) for code in codes):
+            return codes
+    except FileNotFoundError:  # the checkpoint is of an earlier version
+        return []
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise RecordError(f"it cannot be read: {type(error).__name__}") from error
+    raise RecordError("it is not what was written: its digest differs")
 
 
 def note_of(checkpoint: Path) -> Path:

@@ -20,8 +20,9 @@ def recommend(
 
     Parameters
     ----------
-    model : what `build` or `Recommender.load` gives; it knows the training interactions and the own ids of its data. Any other scorer
-        that `evaluate` takes will do: its `user_ids` and `item_ids` are used where it has them, and what is known comes by `exclude`
+    model : what `build`, `Recommender.load` or `Index.load` gives; it knows the training interactions and the own ids of its data. Any
+        other scorer that `evaluate` takes will do: its `user_ids` and `item_ids` are used where it has them, and what is known comes by
+        `exclude`
     users : own ids (numbers where the data had none); all users without it
     k : items per user, at least 1; a user for whom fewer are left has fewer rows
     exclude : further interactions [users, items] by number that are not recommended again, such as `data.val`
@@ -52,7 +53,7 @@ def recommend(
     known = None if seen else _known(model, scores.name, exclude)
     left_out = [matrix for matrix in (known, exclude) if matrix is not None]
     numbers, k, masks = checked_request(numbers, k, left_out, scores.n_users, scores.n_items)
-    items, values = lists_of(*scores.best(numbers, k, masks, 0))
+    items, values = lists_of(*scores.best(numbers, k, masks, getattr(model, "tie_seed", 0)))  # an index has an order of ties of its own
     counts = [found.size for found in items]
     found = np.concatenate(items) if items else np.empty(0, np.int32)
     return pd.DataFrame(
@@ -67,7 +68,7 @@ def recommend(
 
 def _known(model: Scorer, name: str, exclude: sp.csr_matrix | None) -> sp.csr_matrix | None:
     """The training interactions; None where only `exclude` says what is known."""
-    if hasattr(model, "interactions"):
+    if hasattr(model, "interactions") and getattr(model, "seen", True) is not None:  # an index may hold none
         return model.interactions()
     if exclude is None:
         raise ConfigError(f"{name} does not tell what its users have already; pass exclude, e.g. data.train, or seen=True")

@@ -18,6 +18,7 @@ from recq_lib.errors import ConfigError, one_of
 from recq_lib.evaluation.scorers import BlockScorer
 from recq_lib.parts.method import FAMILIES, Method, Sharer
 from recq_lib.parts.model import Recommender
+from recq_lib.runs.sizes import check_fits
 
 
 def _entries(package: ModuleType) -> list[Method]:
@@ -85,7 +86,7 @@ def build(
     config : settings, with `options` for those that only this method has; default `TrainConfig()`
     teacher : the trained model to start from, for a method that starts from one (`teacher_of` tells; `runs.run` trains it by itself)
 
-    Raises `ConfigError` for an unknown method or option, and where a teacher is missing.
+    Raises `ConfigError` for an unknown method or option, where a teacher is missing, and for sizes beyond this machine's memory.
 
     >>> import recq_lib as recq
     >>> data = recq.load("synthetic")
@@ -99,4 +100,5 @@ def build(
     config = resolve(name, config)
     if teacher is None and teacher_of(name, config) is not None:
         raise ConfigError(f"method {name!r} starts from a trained model; pass teacher=, or let runs.run train it")
+    check_fits(method(name), data, config)
     return method(name).build(data, config, teacher)

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
-
-import torch
 
 from recq_lib.config import OPTION, TrainConfig
 from recq_lib.data.interactions import Interactions
@@ -17,13 +15,16 @@ from recq_lib.data.splits import with_validation
 from recq_lib.errors import ConfigError, RecordError
 from recq_lib.evaluation.ranking import Evaluation
 from recq_lib.evaluation.scorers import BlockScorer
-from recq_lib.io import paths
+from recq_lib.io.files import in_use
 from recq_lib.parts.method import Method
 from recq_lib.parts.model import Recommender
-from recq_lib.runs import provenance, rebuildable, registry
+from recq_lib.runs import keeping, provenance, rebuildable, registry
 from recq_lib.runs import store as results
+from recq_lib.runs.keeping import checkpoint_of, model_of
 from recq_lib.runs.keys import key_params
+from recq_lib.runs.sizes import check_cutoffs, check_fits
 from recq_lib.runs.store import RunRecord, RunSpec
+from recq_lib.sharing.store import nothing_kept
 from recq_lib.training import checkpoint as checkpoints
 from recq_lib.training.device import default_device
 from recq_lib.training.trainer import FitResult, Trainer, final_evaluation, fit
@@ -92,37 +93,40 @@ def execute(
     on_epoch: Callable[[Trainer], None] | None = None,
     data: Interactions | None = None,
     deadline: float | None = None,
-    keep_model: bool = False,
     allow_dirty: bool | None = None,
 ) -> RunRecord:
     """Run `plan` and return its record (not saved). A killed run continues from its checkpoint when `resume` is set.
 
     A run that is still training at `deadline` (as `time.time` counts) ends at the next epoch by raising `RunPaused`; its checkpoint
-    stays. `keep_model` also writes the best parameters to `model_of(spec)`, for runs that start from them. Without `resume` nothing is
-    read or written, nor of a teacher.
+    stays. Without `resume` nothing is read or written, nor of a teacher.
 
     With `resume`, raises `RecordError` before training where a record of the profile "paper" would come from code that no commit holds;
     `allow_dirty` as in `rebuildable.checked`.
     """
-    record, _ = _executed(plan, device, resume, on_epoch, data, deadline, keep_model, allow_dirty)
+    record, _ = executed(
+        plan, device=device, resume=resume, on_epoch=on_epoch, data=data, deadline=deadline, allow_dirty=allow_dirty
+    )
     return record
 
 
-def _executed(
+def executed(
     plan: Plan,
-    device: str | None,
-    resume: bool,
-    on_epoch: Callable[[Trainer], None] | None,
-    data: Interactions | None,
-    deadline: float | None,
-    keep_model: bool,
-    allow_dirty: bool | None,
+    *,
+    device: str | None = None,
+    resume: bool = True,
+    on_epoch: Callable[[Trainer], None] | None = None,
+    data: Interactions | None = None,
+    deadline: float | None = None,
+    allow_dirty: bool | None = None,
 ) -> tuple[RunRecord, Recommender | BlockScorer]:
+    """`execute`, with the model that was evaluated."""
     device = device or default_device()
     data = prepare(plan) if data is None else data
     spec = spec_of(plan, data)
     if data.test.nnz == 0:
         raise ConfigError(f"{data.name} has no test split, so a run could not be evaluated; split it first (data.splits)")
+    check_cutoffs(data, plan.config.ks)
+    check_fits(plan.entry, data, plan.settings)
     # at the start: the code on disk may change while a long run goes on
     origin = provenance.collect("cpu" if plan.entry.kind == "closed_form" else device)
     checkpoint = checkpoint_of(spec) if resume else None
@@ -135,15 +139,13 @@ def _executed(
     if resume:
         origin = rebuildable.checked(plan.profile, _with_others(plan, data, spec, origin), allow_dirty)
     started = time.perf_counter()
-    model = plan.entry.build(data, plan.settings, teacher)
+    model = _built(plan, data, teacher, resume)
     built = time.perf_counter() - started
     outcome: FitResult | None = None
     if plan.entry.kind == "trained":
         limited = _with_limit(on_epoch, deadline, checkpoint)
-        outcome = fit(model, data, plan.settings, device=device, checkpoint=checkpoint, on_epoch=limited)
-        if keep_model:
-            codes = origin.get("code", [rebuildable.code_of(origin)])
-            checkpoints.save(model_of(spec), _state(model), {"key": spec.key, "code": codes})
+        with nullcontext() if checkpoint is None else in_use(keeping.mark_of(spec)):
+            outcome = fit(model, data, plan.settings, device=device, checkpoint=checkpoint, on_epoch=limited)
     started = time.perf_counter()
     evaluation = final_evaluation(model, data, plan.config)
     timings = {
@@ -152,6 +154,12 @@ def _executed(
         "process_peak_memory_mb": provenance.peak_memory_mb(),
     }
     return _record(spec, data, model, evaluation, outcome, timings, origin), model
+
+
+def _built(plan: Plan, data: Interactions, teacher: Recommender | None, resume: bool) -> Recommender | BlockScorer:
+    """The untrained model; without `resume` shared rows are found anew and not kept."""
+    with nullcontext() if resume else nothing_kept():
+        return plan.entry.build(data, plan.settings, teacher)
 
 
 def _with_others(plan: Plan, data: Interactions, spec: RunSpec, origin: dict) -> dict:
@@ -164,31 +172,13 @@ def _with_others(plan: Plan, data: Interactions, spec: RunSpec, origin: dict) ->
     return rebuildable.with_others(origin, codes, of_teacher)
 
 
-def _state(model: Recommender) -> dict[str, torch.Tensor]:
-    return {name: tensor.detach().cpu() for name, tensor in model.state_dict().items()}
-
-
-def checkpoint_of(spec: RunSpec) -> Path:
-    """Where a run keeps its state until its record is saved."""
-    return paths.checkpoints_dir() / f"{spec.key}.pt"
-
-
-def model_of(spec: RunSpec) -> Path:
-    """Where a trained model is kept for the runs that start from it."""
-    return paths.checkpoints_dir() / "models" / f"{spec.key}.pt"
-
-
-def _forget_checkpoint(spec: RunSpec) -> None:
-    for path in (checkpoint_of(spec), rebuildable.note_of(checkpoint_of(spec))):
-        path.unlink(missing_ok=True)
-
-
 def trained(
     plan: Plan,
     data: Interactions | None = None,
     *,
     device: str | None = None,
     resume: bool = True,
+    on_epoch: Callable[[Trainer], None] | None = None,
     deadline: float | None = None,
     allow_dirty: bool | None = None,
 ) -> Recommender:
@@ -200,16 +190,19 @@ def trained(
     spec = spec_of(plan, data)
     options = {"device": device, "resume": resume, "deadline": deadline, "allow_dirty": allow_dirty}
     if not resume:
-        state = _state(_executed(plan, on_epoch=None, data=data, keep_model=False, **options)[1])
+        state = keeping.state_of(executed(plan, on_epoch=on_epoch, data=data, **options)[1])
+    elif (kept := keeping.kept_state(spec)) is not None:
+        state = kept
     else:
-        if not model_of(spec).exists():
-            record = execute(plan, data=data, keep_model=True, **options)
-            if not results.exists(spec):
-                results.save(record)
-            _forget_checkpoint(spec)
-        state = checkpoints.load(model_of(spec)).tensors
-    model = plan.entry.build(data, plan.settings, teacher_for(plan, data, **options))
-    model.load_state_dict(state)
+        known = results.load_or_set_aside(spec)
+        record, fitted = executed(plan, on_epoch=on_epoch, data=data, **options)
+        keeping.keep(spec, record, fitted, record_too=known is None, model_too=True)
+        state = keeping.state_of(fitted)
+    model = _built(plan, data, teacher_for(plan, data, **options), resume)
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:
+        raise RecordError(f"kept model {model_of(spec)} was made by another version of this library; delete it to train it anew") from error
     return model
 
 
@@ -219,24 +212,32 @@ def teacher_for(plan: Plan, data: Interactions, **options) -> Recommender | None
 
 
 def run(
-    plan: Plan, *, device: str | None = None, force: bool = False, on_found: Callable[[RunRecord], None] | None = None, **options
+    plan: Plan,
+    *,
+    device: str | None = None,
+    force: bool = False,
+    on_found: Callable[[RunRecord], None] | None = None,
+    keep_model: bool = False,
+    **options,
 ) -> RunRecord:
     """The saved record of `plan`: looked up if it exists (unless `force`), then told to `on_found`; else executed and saved.
 
-    `options` and errors are those of `execute`.
+    `keep_model` also writes the best parameters to `model_of(spec)`, for runs that start from them. A damaged record is moved aside with a
+    warning and made again. `options` and errors are those of `execute`.
     """
     data = prepare(plan)
     spec = spec_of(plan, data)
-    if results.exists(spec) and not force:
-        record = results.load(spec.key)
+    record = None if force else results.load_or_set_aside(spec)
+    if record is not None:
+        keeping.sweep_checkpoint(spec, keep_model)
         if on_found is not None:
             on_found(record)
         return record
     if force:
-        _forget_checkpoint(spec)
-    record = execute(plan, device=device, data=data, **options)
-    results.save(record)
-    _forget_checkpoint(spec)  # only now: until the record is on disk the checkpoint is all there is
+        keeping.forget_checkpoint(spec)
+    every = {"resume": True, "on_epoch": None, "deadline": None, "allow_dirty": None} | options
+    record, model = executed(plan, device=device, data=data, **every)
+    keeping.keep(spec, record, model, model_too=keep_model and plan.entry.kind == "trained")
     return record
 
 
@@ -292,6 +293,9 @@ def _record(
 
 
 def _table_facts(model) -> dict[str, int]:
-    """How large a model's table is: numbers as BACO's code counts them, and rows per side where nodes share them."""
+    """How large a model's table is: numbers as BACO's code counts them and as asked for, and rows per side where nodes share them."""
     table = getattr(model, "table", None)  # closed forms have none
-    return {} if table is None else {"table_parameters": table.n_parameters} | table.facts()
+    if table is None:
+        return {}
+    asked = {} if table.asked is None else {"asked_parameters": table.asked}
+    return {"table_parameters": table.n_parameters} | asked | table.facts()

@@ -1,6 +1,7 @@
 """Run records on disk and as tables (ours). A record is written whole or not at all, found by content, and checked when read.
 
-On disk: `results/records/<dataset>/<method>/<key>.json`, and beside it `<key>.npz` with the per-user arrays.
+On disk: `results/records/<dataset>/<method>/<key>.json`, and beside it `<key>.npz` with the per-user arrays. The JSON holds digests of
+the arrays and, since the first records, one of itself.
 """
 
 from __future__ import annotations
@@ -19,12 +20,17 @@ from recq_lib.errors import ConfigError, RecordError, one_of
 from recq_lib.evaluation import statistics
 from recq_lib.io import paths
 from recq_lib.io.canonical import canonical_json
-from recq_lib.io.files import array_digest, folder_lock, narrow_integers, npz_bytes, write_atomically
+from recq_lib.io.files import array_digest, narrow_integers, npz_arrays, npz_bytes
+from recq_lib.runs import record_files
 from recq_lib.runs.records import SPEC_FIELDS, RunRecord, RunSpec, clean_param
 
-__all__ = ["PROFILES", "RunRecord", "RunSpec", "best_available", "exists", "find", "frame", "load", "per_user_matrix", "save", "summarise"]
+__all__ = [
+    "PROFILES", "RunRecord", "RunSpec", "best_available", "exists", "find", "frame", "load", "load_or_set_aside", "per_user_matrix", "save",
+    "summarise",
+]  # fmt: skip
 _FORMAT = 1
 _PARTS = ("metrics", "n_bytes", "timings", "provenance", "history")
+_NEEDED = {"format", "key", "spec", "per_user", *_PARTS}
 
 
 # ---- storage -------------------------------------------------------------------------------------------------------------------
@@ -33,10 +39,9 @@ _PARTS = ("metrics", "n_bytes", "timings", "provenance", "history")
 def save(record: RunRecord, root: Path | str | None = None) -> Path:
     """Write a record and return the path of its JSON; `root` defaults to `paths.results_dir()`. A record of the same key is replaced.
 
-    The arrays go first and the JSON last, each through a temporary file and a rename: a record exists when it is complete.
+    An old record stays whole until the new one is, see `record_files`.
     """
     path = _path(record.spec, root)
-    path.parent.mkdir(parents=True, exist_ok=True)
     stored = {name: narrow_integers(values) for name, values in record.per_user.items()}
     content = {
         "format": _FORMAT,
@@ -49,13 +54,7 @@ def save(record: RunRecord, root: Path | str | None = None) -> Path:
         "per_user": {name: {"sha256": array_digest(values), "dtype": values.dtype.name} for name, values in record.per_user.items()},
         "history": record.history,
     }
-    with folder_lock(path.parent):
-        path.unlink(missing_ok=True)  # from here until the last line there is no record
-        if stored:
-            write_atomically(path.with_suffix(".npz"), npz_bytes(stored))
-        else:
-            path.with_suffix(".npz").unlink(missing_ok=True)
-        write_atomically(path, _readable_json(content).encode())
+    record_files.put(path, _readable_json(record_files.sealed(content)).encode(), npz_bytes(stored) if stored else None)
     return path
 
 
@@ -84,11 +83,30 @@ def load(key: str | RunSpec, root: Path | str | None = None, *, arrays: bool = T
         raise RecordError(f"record {key!r} was removed while it was read; try again") from error
 
 
-def find(root: Path | str | None = None, *, arrays: bool = True, **filters: object) -> list[RunRecord]:
+def load_or_set_aside(spec: RunSpec, root: Path | str | None = None) -> RunRecord | None:
+    """The record of a run, None where there is none. A damaged one is moved aside with a warning: the run can be made again."""
+    record_files.settle(_path(spec, root))
+    while exists(spec, root):
+        try:
+            return load(spec, root)
+        except RecordError as error:
+            if exists(spec, root):
+                record_files.forget(_path(spec, root), str(error.__cause__ or error).partition(";")[0])
+    return None
+
+
+def find(
+    root: Path | str | None = None,
+    *,
+    arrays: bool = True,
+    skip_damaged: bool = False,
+    **filters: object,
+) -> list[RunRecord]:
     """Records that meet every filter, sorted by dataset, method, profile, params and seed.
 
     Filters: method, dataset, profile, seed, data_fingerprint (one value, or a list/tuple/set of allowed ones) and params (a dict that must
-    be contained in the record's, types included). A damaged record raises `RecordError` instead of going missing from a table.
+    be contained in the record's, types included). A damaged record raises `RecordError` instead of going missing from a table;
+    `skip_damaged` leaves it out, for those who will make it again.
     """
     for name in filters:
         one_of("filter", name, SPEC_FIELDS)
@@ -101,7 +119,8 @@ def find(root: Path | str | None = None, *, arrays: bool = True, **filters: obje
         dataset, method = path.parts[-3:-1]
         if method not in allowed.get("method", (method,)) or dataset not in allowed.get("dataset", (dataset,)) or path.name.startswith("."):
             continue
-        with contextlib.suppress(FileNotFoundError):  # replaced by another process at this moment
+        ignored = (FileNotFoundError, RecordError) if skip_damaged else FileNotFoundError  # removed by another process at this moment
+        with contextlib.suppress(ignored):
             spec = _spec_of(path, _json_of(path))
             fits = all(getattr(spec, name) in values for name, values in allowed.items())
             if fits and all(name in spec.params and canonical_json(spec.params[name]) == canonical_json(v) for name, v in wanted.items()):
@@ -228,12 +247,14 @@ def _json_of(path: Path) -> dict:
         content = json.loads(path.read_bytes())
     except FileNotFoundError:
         raise
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise _damaged(path, f"not readable as JSON: {error}") from error
     if not isinstance(content, dict) or content.get("format") != _FORMAT:
         raise _damaged(path, f"not a record of format {_FORMAT}")
-    if missing := {"key", "spec", "per_user", *_PARTS} - content.keys():
+    if missing := _NEEDED - content.keys():
         raise _damaged(path, f"the part {sorted(missing)[0]!r} is missing")
+    if unknown := content.keys() - _NEEDED - {record_files.DIGEST}:
+        raise _damaged(path, f"it has a part {sorted(unknown)[0]!r}, which no record has")
     return content
 
 
@@ -244,12 +265,16 @@ def _spec_of(path: Path, content: dict) -> RunSpec:
         raise _damaged(path, f"its spec is not usable: {error}") from error
     if (spec.dataset, spec.method, spec.key, spec.key) != (*path.parts[-3:-1], path.stem, content["key"]):
         raise _damaged(path, f"its spec belongs to {spec.dataset}/{spec.method}/{spec.key}")
+    try:
+        record_files.check_seal(content)
+    except RecordError as error:
+        raise _damaged(path, str(error)) from error
     return spec
 
 
 def _decode(path: Path, content: dict, arrays: bool) -> RunRecord:
     spec = _spec_of(path, content)
-    per_user = _read_arrays(path.with_suffix(".npz"), content["per_user"]) if arrays and content["per_user"] else {}
+    per_user = _read_arrays(path, content["per_user"]) if arrays and content["per_user"] else {}
     try:
         return RunRecord(spec=spec, per_user=per_user, **{name: content[name] for name in _PARTS})
     except (TypeError, ValueError, AttributeError) as error:
@@ -257,15 +282,20 @@ def _decode(path: Path, content: dict, arrays: bool) -> RunRecord:
 
 
 def _read_arrays(path: Path, expected: Mapping[str, Mapping[str, str]]) -> dict[str, np.ndarray]:
-    try:
-        with np.load(path, allow_pickle=False) as stored:
+    """The per-user arrays that the JSON at `path` was saved with."""
+    why = f"its arrays cannot be read: {path.with_suffix('.npz').name} is missing"
+    for file in record_files.arrays_of(path):
+        try:
+            stored = npz_arrays(file)
             arrays = {name: stored[name].astype(about["dtype"]) for name, about in expected.items()}
-    except Exception as error:  # damage shows in zip, zlib, struct, header or size: all of it means the same here
-        raise _damaged(path, f"its arrays cannot be read: {error}") from error
-    for name, values in arrays.items():
-        if array_digest(values) != expected[name].get("sha256"):
-            raise _damaged(path, f"the array {name!r} is not the one this record was saved with")
-    return arrays
+            wrong = [name for name, values in arrays.items() if array_digest(values) != expected[name].get("sha256")]
+        except (RecordError, KeyError, TypeError, ValueError, AttributeError) as error:
+            why = f"its arrays cannot be read: {error}"
+            continue
+        if not wrong:
+            return arrays
+        why = f"the array {wrong[0]!r} is not the one this record was saved with"
+    raise _damaged(path, why)
 
 
 def _damaged(path: Path, why: str) -> RecordError:

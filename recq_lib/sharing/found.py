@@ -24,6 +24,7 @@ class Found:
     objective : what the method raises, at the start and after each iteration; empty where it has none
     sweeps : (user rows, item rows) after each sweep of label propagation
     labels [n_nodes] int32 : the co-cluster of every node, users first; a label may be on one side only
+    asked : parameters that were asked for, to stand beside those that the rows have; None where no size was set
     """
 
     method: str = ""
@@ -34,6 +35,7 @@ class Found:
     objective: tuple[float, ...] = ()
     sweeps: tuple[tuple[int, int], ...] = ()
     labels: np.ndarray | None = None
+    asked: int | None = None
 
     @property
     def gamma(self) -> float | None:
@@ -43,6 +45,7 @@ class Found:
     def as_json(self) -> str:
         """Everything but the labels, which are an array."""
         facts = {"method": self.method, "dataset": self.dataset, "settings": dict(self.settings), "seconds": self.seconds}
+        facts |= {} if self.asked is None else {"asked": self.asked}
         series = {name: getattr(self, name) for name in ("tried", "objective", "sweeps")}
         return json.dumps(facts | series, default=lambda value: value.item())  # numpy's numbers
 
@@ -50,8 +53,9 @@ class Found:
     def from_json(cls, text: str, labels: np.ndarray | None = None) -> Found:
         """What `as_json` wrote. Raises `ValueError`, `KeyError` or `TypeError` for another text."""
         facts = json.loads(text)
+        asked = facts["asked"] if "asked" in facts else None  # older files have none
         pairs = {name: tuple((first, int(second)) for first, second in facts[name]) for name in ("tried", "sweeps")}
         return cls(
             str(facts["method"]), str(facts["dataset"]), dict(facts["settings"]), float(facts["seconds"]),
-            objective=tuple(map(float, facts["objective"])), labels=labels, **pairs,
+            objective=tuple(map(float, facts["objective"])), labels=labels, asked=None if asked is None else int(asked), **pairs,
         )  # fmt: skip

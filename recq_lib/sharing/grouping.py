@@ -31,21 +31,36 @@ class Stopwatch:
 class OutOfReach(ConfigError):
     """No setting of a method meets a size. Its text names what was `asked` for, so that a caller may say it in the user's words.
 
-    low, high : fewest and most parameters that were found; full : those of a full table
+    low, high : fewest and most parameters that were found, or rows where `unit` says so; full : those of a full table
+    closest : the rows whose size is closest, where they are known
     """
 
-    def __init__(self, asked: str, dataset: str, low: int, high: int, full: int, how: str, others: str) -> None:
-        self._rest = (dataset, low, high, full, how, others)
+    def __init__(
+        self, asked: str, dataset: str, low: int, high: int, full: int, how: str, others: str, closest: Sharing | None = None,
+        unit: str = "parameters",
+    ) -> None:  # fmt: skip
+        self.dataset, self.low, self.high, self.full, self.how, self.others = dataset, low, high, full, how, others
+        self.closest, self.unit = closest, unit
         if low == high:
-            given, advice = f"{low:,} parameters ({low / full:.1%}) whatever the setting", "set that one"
+            given, advice = f"{low:,} {unit} ({low / full:.1%}) whatever the setting", "set that one"
         else:
-            given, advice = f"{low:,} to {high:,} ({low / full:.1%} to {high / full:.1%})", "set one in between"
+            given, advice = self._reach(), "set one in between"
         options = "(budget=; `recq compress --budget`, `recq train --set ratio=`)"
         super().__init__(f"{asked} is out of reach on {dataset}: {how} give {given}; {advice} {options}{others}")
 
-    def told(self, asked: str) -> OutOfReach:
-        """The same for another way to say what was asked for."""
-        return OutOfReach(asked, *self._rest)
+    def told(self, asked: str, dim: int, least: int = 0) -> OutOfReach:
+        """The same for another way to say what was asked for, in parameters at width `dim`; fewer than `least` cannot be asked for."""
+        low, high, full = (size * (dim if self.unit == "rows" else 1) for size in (self.low, self.high, self.full))
+        return OutOfReach(asked, self.dataset, max(low, least), max(high, least), full, self.how, self.others, self.closest)
+
+    def instead(self, asked: str, dim: int) -> str:
+        """What a warning says where the closest, of width `dim`, is taken in place of what was `asked` for."""
+        taken = self.closest.n_parameters(dim)
+        closest = f"the closest, {taken:,} parameters ({self.closest.ratio(dim):.1%}), is taken instead"
+        return f"{asked} is out of reach on {self.dataset}: {self.how} give {self._reach()}; {closest} (budget= or ratio= sets another)"
+
+    def _reach(self) -> str:
+        return f"{self.low:,} to {self.high:,} ({self.low / self.full:.1%} to {self.high / self.full:.1%})"
 
 
 def sharing_of(users: np.ndarray, items: np.ndarray) -> Sharing:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+
+from recq_lib.config import TrainConfig
 from recq_lib.data.interactions import Interactions
 from recq_lib.errors import ConfigError, number
 from recq_lib.sharing.grouping import Stopwatch, degrees, found_by, sharing_of
@@ -37,6 +41,13 @@ def rows_of(data: Interactions, ratio: float = 0.0) -> tuple[int, int]:
     if not 0 < ratio <= 1:
         raise ConfigError(f"ratio is {ratio}, but must be a share of the nodes above 0 and at most 1 (or 0 for GraphHash's rows)")
     return _share_of(data.n_users, ratio), _share_of(data.n_items, ratio)
+
+
+def at_size(find: Callable[[int, int], Sharing], data: Interactions, config: TrainConfig) -> Sharing:
+    """`find(user rows, item rows)` for the rows that option `ratio` asks for; `found.asked` are their parameters."""
+    rows = rows_of(data, config.options["ratio"])
+    sharing = find(*rows)
+    return replace(sharing, found=replace(sharing.found, asked=config.dim * sum(rows)))
 
 
 def _share_of(n: int, ratio: float) -> int:

@@ -136,11 +136,11 @@ class Sharing:
         return itemsize * dim * self.n_rows + 4 * (self.n_nodes + self.n_extra)
 
     def summary(self, dim: int = 64) -> dict[str, Any]:
-        """Plain numbers, for JSON: sizes at width `dim`, beside those of a full float32 table, and how they were found."""
+        """Plain numbers, for JSON: sizes at width `dim`, asked for, delivered and of a full float32 table, and how they were found."""
         return {
             "method": self.found.method, "dataset": self.found.dataset, "dim": dim,
             "user_rows": self.n_user_rows, "item_rows": self.n_item_rows, "extra_indices": self.n_extra,
-            "parameters": self.n_parameters(dim), "ratio": self.ratio(dim),
+            "asked": self.found.asked, "parameters": self.n_parameters(dim), "ratio": self.ratio(dim),
             "table_bytes": self.n_bytes(dim), "full_bytes": 4 * dim * self.n_nodes,
             "seconds": self.found.seconds, "gamma": self.found.gamma,
         }  # fmt: skip
@@ -212,7 +212,7 @@ class Sharing:
         arrays = npz_arrays(path)
         try:
             sharing = cls.from_arrays(arrays)
-        except (ValueError, KeyError, TypeError) as error:
+        except Exception as error:  # whatever arrays of other forms lead to, it means the same here
             why = f"array {error} is missing" if isinstance(error, KeyError) else error
             raise RecordError(f"{path} holds no rows of users and items ({why}); write them with Sharing.save") from error
         for name, wanted in (("n_users", n_users), ("n_items", n_items)):

@@ -10,7 +10,9 @@ from __future__ import annotations
 import hashlib
 import inspect
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache, partial
 from pathlib import Path
 from types import FunctionType, MethodType
@@ -20,6 +22,7 @@ from recq_lib.data.interactions import Interactions
 from recq_lib.errors import ConfigError, RecordError
 from recq_lib.io import paths
 from recq_lib.io.canonical import canonical_json
+from recq_lib.io.files import set_aside
 from recq_lib.io.versions import package_versions, source_hash
 from recq_lib.sharing.sharing import Sharing
 
@@ -28,13 +31,26 @@ _ROOMS = ("sharing", "baselines/sharing", "kernels", "papers/baco")  # whose cod
 _PACKAGES = ("numpy", "scipy", "numba", "scikit-learn", "scikit-network", "infomap")
 
 
+_KEEP = ContextVar("keep", default=True)
+
+
+@contextmanager
+def nothing_kept() -> Iterator[None]:
+    """Within it `kept` neither reads nor writes a file, for runs that leave no trace."""
+    token = _KEEP.set(False)
+    try:
+        yield
+    finally:
+        _KEEP.reset(token)
+
+
 def kept(find: Callable[[], Sharing], data: Interactions, method: str, dim: int, options: Mapping[str, Any]) -> Sharing:
     """`find()`, or what it gave before for the same data, method, `dim` (it sets budgets) and `options`.
 
-    A file that is damaged, or whose rows are not those of the data, is replaced. Where the folder cannot be written to, a warning says so
-    and the rows are given back all the same. Functions defined in no file, as in a notebook, are asked every time.
+    A file that is damaged, or whose rows are not those of the data, is moved aside with a warning. Where the folder cannot be written to,
+    a warning says so and the rows are given back all the same. Functions defined in no file, as in a notebook, are asked every time.
     """
-    if any(_file_of(function) is None for function in _functions(find)):
+    if not _KEEP.get() or any(_file_of(function) is None for function in _functions(find)):
         return find()
     path = path_of(data, method, dim, options, find)
     found = _read(path, data)
@@ -56,9 +72,12 @@ def path_of(data: Interactions, method: str, dim: int, options: Mapping[str, Any
 
 
 def _read(path: Path, data: Interactions) -> Sharing | None:
+    if not path.is_file():
+        return None
     try:
         return Sharing.load(path, n_users=data.n_users, n_items=data.n_items)
-    except RecordError:  # absent, damaged, or of other data
+    except RecordError as error:  # damaged, or of other data
+        set_aside(path, str(error.__cause__ or error).partition(";")[0])
         return None
 
 

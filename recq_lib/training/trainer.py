@@ -7,6 +7,7 @@ and the history. On an accelerator sums over repeated rows use atomic additions,
 
 from __future__ import annotations
 
+import json
 import math
 import time
 import warnings
@@ -22,8 +23,10 @@ from recq_lib.config import TrainConfig
 from recq_lib.data.interactions import Interactions
 from recq_lib.errors import ConfigError, RecordError, RecqError
 from recq_lib.evaluation.ranking import Evaluation, evaluate
+from recq_lib.parts.content import digest_of
 from recq_lib.parts.model import Recommender
 from recq_lib.training import checkpoint as checkpoints
+from recq_lib.training.checkpoint import Checkpoint
 from recq_lib.training.device import usable_device
 from recq_lib.training.losses import l2_of_rows
 from recq_lib.training.objectives import objective_of
@@ -84,6 +87,7 @@ class Trainer:
     def __init__(self, model: Recommender, data: Interactions, config: TrainConfig, *, device: str | torch.device = "cpu") -> None:
         check_model(model, data)
         self.device = torch.device(usable_device(device))
+        self.content = digest_of(model.parts())
         self.model, self.data, self.config = model.to(self.device), data, config
         self.sampler = TripleSampler(data, convention=config.sampling, negatives=config.negatives, seed=config.seed, device=self.device)
         self.optimizer = torch.optim.Adam(model.parameter_groups(config.lr), lr=config.lr, weight_decay=config.weight_decay, fused=True)
@@ -93,7 +97,7 @@ class Trainer:
         self.epoch = 0  # next epoch to train
         self.history: list[dict[str, float]] = []
         self.best_value, self.best_epoch, self.stale = -math.inf, -1, 0
-        self.best_state = {} if config.select_on == "none" else self._state()  # there the last epoch's alone is kept
+        self.best_state = {} if config.select_on == "none" else self._parameters()  # there the last epoch's alone is kept
         self.seconds = 0.0
 
     # ---- one step, one epoch --------------------------------------------------------------------------------------------
@@ -198,9 +202,9 @@ class Trainer:
         self.epoch += 1
 
     def _keep(self) -> None:
-        self.best_epoch, self.stale, self.best_state = self.epoch, 0, self._state()
+        self.best_epoch, self.stale, self.best_state = self.epoch, 0, self._parameters()
 
-    def _state(self) -> dict[str, torch.Tensor]:
+    def _parameters(self) -> dict[str, torch.Tensor]:
         return {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
 
     @property
@@ -214,34 +218,36 @@ class Trainer:
     # ---- checkpoints -------------------------------------------------------------------------------------------------------
 
     def save(self, path: Path) -> None:
+        checkpoints.save(path, *self._state())
+
+    def remember(self) -> Checkpoint:
+        """A copy of the state as it is, to be saved if what follows is interrupted."""
+        tensors, meta = self._state()
+        kept = {name: tensor if name.startswith("best.") else tensor.clone() for name, tensor in tensors.items()}  # the best stays as it is
+        return Checkpoint(kept, meta | {"history": list(self.history)})
+
+    def _state(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
         tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
         tensors |= {f"best.{k}": v for k, v in self.best_state.items()}
         state = self.optimizer.state_dict()["state"]
         tensors |= {f"adam.{i}.{k}": v for i, part in state.items() for k, v in part.items()}
-        checkpoints.save(path, {k: v.detach().cpu() for k, v in tensors.items()}, self._meta())
-
-    def _meta(self) -> dict[str, Any]:
         names = ("epoch", "history", "best_value", "best_epoch", "stale", "seconds")
-        return {"run": self._identity(), **{name: getattr(self, name) for name in names}}
+        return {name: tensor.detach() for name, tensor in tensors.items()}, {
+            "run": self._identity(), **{name: getattr(self, name) for name in names}
+        }  # fmt: skip
 
     def _identity(self) -> dict[str, Any]:
         shape = {name: list(tensor.shape) for name, tensor in self.model.state_dict().items()}
-        parts = [repr(part) for part in self.model.parts()]
-        depth = self.model.encoder.n_layers
-        return {
-            "params": self.config.params(),
-            "seed": self.config.seed,
-            "data": self.data.fingerprint,
-            "model": shape,
-            "parts": [*parts, depth],
-        }
+        params = json.loads(json.dumps(self.config.params()))
+        return {"params": params, "seed": self.config.seed, "data": self.data.fingerprint, "model": shape, "content": self.content}
 
-    def restore(self, path: Path) -> None:
-        """Continue from `path`. Raises `RecordError` if it belongs to another configuration, dataset or model."""
-        saved = checkpoints.load(path)
-        if saved.meta["run"] != self._identity():
+    def restore(self, path: Path, saved: Checkpoint | None = None) -> None:
+        """Continue from `path`, or from what was read there. Raises `RecordError` for another configuration, dataset or model."""
+        saved = checkpoints.load(path) if saved is None else saved
+        if saved.meta.get("run") != self._identity():
             raise RecordError(
-                f"checkpoint {path} belongs to another run (configuration, data or model differ); delete it or choose another path"
+                f"checkpoint {path} belongs to another run (configuration, data or model differ) or an earlier version; "
+                "delete it or choose another path"
             )
         parts = {"model": {}, "best": {}, "adam": {}}
         for name, tensor in saved.tensors.items():
@@ -277,7 +283,8 @@ def fit(
     Parameters
     ----------
     config : default: the one the model was built with
-    checkpoint : file to resume from and to save to, at most every `checkpoint_seconds`; removed by the caller when done
+    checkpoint : file to resume from and to save to, at most every `checkpoint_seconds` and when interrupted; removed by the caller when
+        done. A damaged one is moved aside with a warning, and the run begins anew
     on_epoch : called after each epoch, for progress and for tests that interrupt
 
     Raises `ConfigError` for a model that is not trained or was built on other interactions, a device that cannot be used, and a split
@@ -307,19 +314,31 @@ def fit(
         warnings.warn(f"epochs is {config.epochs} and eval_every {config.eval_every}: {kept}", stacklevel=2)
     trainer = Trainer(model, data, config, device=device)
     checkpoint = None if checkpoint is None else Path(checkpoint)
-    resumed = checkpoint is not None and checkpoint.exists()
-    if resumed:
-        trainer.restore(checkpoint)
-    last_saved = time.monotonic()
-    while not trainer.finished:
-        trainer.step_epoch()
-        if checkpoint is not None and (trainer.finished or time.monotonic() - last_saved >= checkpoint_seconds):
-            trainer.save(checkpoint)
-            last_saved = time.monotonic()
-        if on_epoch is not None:
-            on_epoch(trainer)
+    saved = None if checkpoint is None else checkpoints.load_or_set_aside(checkpoint)
+    if saved is not None:
+        trainer.restore(checkpoint, saved)
+    _train(trainer, checkpoint, checkpoint_seconds, on_epoch)
     model.load_state_dict(trainer.best_state)
-    return FitResult(trainer.history, trainer.best_epoch, trainer.best_value, trainer.seconds, trainer.stopped_early, resumed)
+    return FitResult(trainer.history, trainer.best_epoch, trainer.best_value, trainer.seconds, trainer.stopped_early, saved is not None)
+
+
+def _train(trainer: Trainer, checkpoint: Path | None, checkpoint_seconds: float, on_epoch: Callable[[Trainer], None] | None) -> None:
+    """The loop. Where there is a checkpoint, an interruption (Ctrl-C) saves the state after the last whole epoch on its way out."""
+    last_saved, remembered = time.monotonic(), None
+    try:
+        while not trainer.finished:
+            trainer.step_epoch()
+            if checkpoint is not None:
+                remembered = trainer.remember()
+                if trainer.finished or time.monotonic() - last_saved >= checkpoint_seconds:
+                    checkpoints.save(checkpoint, remembered.tensors, remembered.meta)
+                    last_saved, remembered = time.monotonic(), None
+            if on_epoch is not None:
+                on_epoch(trainer)
+    except KeyboardInterrupt:
+        if remembered is not None:
+            checkpoints.save(checkpoint, remembered.tensors, remembered.meta)
+        raise
 
 
 def check_model(model: Recommender, data: Interactions) -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import io
 import json
 import os
+import re
+import signal
 import subprocess
 import sys
 import warnings
@@ -24,6 +27,7 @@ from recq_lib.io import paths
 from recq_lib.runs import run as runs
 from recq_lib.runs import store as results
 from recq_lib.sharing.sharing import Sharing
+from recq_lib.training import checkpoint as checkpoints
 
 TINY = ("--dataset", "synthetic-tiny", "--profile", "smoke", "--epochs", "2", "--dim", "4", "--layers", "1")
 
@@ -71,10 +75,10 @@ def test_every_command_explains_itself(name, capsys):
 
 
 def test_library_commands_need_nothing_of_the_companion():
-    modules = {entry.target.partition(":")[0] for entry in cli.COMMANDS.values()} - {"recq_lib.companion.commands"}
+    modules = {module for entry in cli.COMMANDS.values() if ".companion." not in (module := entry.target.partition(":")[0])}
     code = f"import sys, importlib; [importlib.import_module(m) for m in {sorted(modules)}]"
     done = subprocess.run([sys.executable, "-c", f"{code}; print([m for m in sys.modules if 'companion' in m])"], **_CAPTURED)
-    assert len(modules) == 3 and done.stdout.strip() == "[]", done.stderr
+    assert len(modules) == 5 and done.stdout.strip() == "[]", done.stderr
 
 
 def test_version(capsys):
@@ -197,12 +201,31 @@ def test_interruption_is_said_in_a_line(capsys, monkeypatch):
     assert code == 130 and err.strip() == "interrupted; what was saved before is kept"
 
 
+@pytest.mark.skipif(os.name != "posix", reason="needs signals")
+@pytest.mark.parametrize("how, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_training_says_a_line_and_keeps_its_last_epoch(tmp_path, how, code):
+    settings = ["--epochs", "100000", "--dim", "4", "--eval-every", "1", "--ks", "5", "--select-metric", "recall@5", "--patience", "0"]
+    call = [sys.executable, "-m", "recq_lib", "train", "lightgcn", "--dataset", "synthetic-tiny", *settings]
+    folders = {f"RECQ_{name}_DIR": str(tmp_path / name.lower()) for name in ("RESULTS", "CHECKPOINTS")}
+    environment = {name: value for name, value in os.environ.items() if name != "RECQ_PROGRESS"} | folders
+    usual = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a shell lets what runs in the background ignore it
+    process = subprocess.Popen(call, env=environment, stderr=subprocess.PIPE, text=True, preexec_fn=usual)
+    seen = [process.stderr.readline() for _ in range(3)]  # a line for every epoch
+    process.send_signal(how)
+    *more, last = process.communicate(timeout=300)[1].splitlines()
+    assert process.returncode == code and last == "interrupted; what was saved before is kept"
+    told = [line for line in (*seen, *more) if line.strip()]
+    assert all(line.startswith("epoch ") for line in told)
+    (checkpoint,) = (tmp_path / "checkpoints").glob("*.pt")
+    assert checkpoints.load(checkpoint).meta["epoch"] in (len(told), len(told) + 1)  # the signal may come between the two
+
+
 def test_terminal_without_greek_letters(monkeypatch):
     written = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="ascii", write_through=True))
     with pytest.raises(SystemExit) as ended:
         cli.main(["compress", "--help"])  # it has a γ
-    assert ended.value.code == 0 and b"without it ? is" in written.getvalue()
+    assert ended.value.code == 0 and b"without it gamma is" in written.getvalue()
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
@@ -220,7 +243,7 @@ def test_train_prints_json_and_records(capsys):
     code, out, _ = run(capsys, *arguments, "--set", "ks=5,10", "--set", "select_metric=recall@5", "--set", "patience=0", "--json")
     answer = json.loads(out)
     assert code == 0 and 0 <= answer["metrics"]["recall@10"] <= 1
-    assert set(answer) == {"key", "method", "dataset", "seed", "source", "metrics", "bytes", "timings"}
+    assert set(answer) == {"key", "method", "dataset", "seed", "source", "metrics", "bytes", "timings", "table"}
     assert len(list((paths.results_dir() / "records").rglob(f"{answer['key']}.json"))) == 1
 
 
@@ -406,7 +429,7 @@ def test_compress_writes_the_rows(capsys, tmp_path):
 
 def test_compress_of_rated_rows(capsys, tmp_path):
     (tmp_path / "own.csv").write_text("user;item;stars\n" + "".join(f"u{u};i{i};{1 + (u + i) % 5}\n" for u in range(8) for i in range(5)))
-    arguments = ("compress", "random-hash", "--csv", str(tmp_path / "own.csv"), "--separator", ";", "--budget", "0.5")
+    arguments = ("compress", "random-hash", "--csv", str(tmp_path / "own.csv"), "--separator", ";", "--budget", "0.5", "--tolerance", "0.1")
     target = tmp_path / "rows.npz"
     code, _, _ = run(capsys, *arguments, "--rating", "stars", "--min-rating", "5", "--output", str(target), "--json")
     with np.load(target) as rows:  # 5 stars: (u + i) % 5 == 4, which every user has once
@@ -414,6 +437,44 @@ def test_compress_of_rated_rows(capsys, tmp_path):
     assert code == 0
     code, _, err = run(capsys, *arguments, "--min-rating", "5")
     assert code == 1 and "--min-rating is 5, but no column of ratings is named; add --rating COLUMN" in err and err.count("\n") == 1
+
+
+def test_what_happened_to_the_rows_of_a_table_is_told(capsys, tmp_path):
+    (tmp_path / "own.csv").write_text("user,item\n10,a\n20,a\n30,b\n30,b\n")
+    arguments = ("compress", "random-hash", "--csv", str(tmp_path / "own.csv"), "--json")
+    code, out, err = run(capsys, *arguments)
+    assert code == 0 and json.loads(out)["dataset"] == "own"
+    assert err.startswith("note: 1 of 4 rows left out as repeats; user ids 10 … 30 are numbered 0 … 2") and err.count("\n") == 1
+    code, _, err = run(capsys, *arguments, "--user", "item")
+    assert code == 1 and "column 'item' is named for two purposes" in err and err.count("\n") == 1
+
+
+def test_a_missed_budget_names_sizes_and_a_met_one_stands_beside_what_was_asked(capsys):
+    arguments = ("compress", "lsh-hash", "--dataset", "synthetic-tiny", "--dim", "16")
+    code, out, err = run(capsys, *arguments, "--budget", "0.3")
+    assert code == 1 and out == "" and "within 1 %; the nearest sizes found are 384 (24.00%) and 512 (32.00%); set one of them" in err
+    code, out, _ = run(capsys, *arguments, "--budget", "512")
+    assert code == 0 and "512 parameters for 512 asked for (+0.0%), 32.00% of a full table" in out
+
+
+def test_train_says_what_a_table_was_asked_for(capsys):
+    code, out, err = run(capsys, "train", "baco", *TINY, "--ks", "5", "--select-metric", "recall@5", "--no-save")
+    assert code == 0 and "warning: the default size, GraphHash's" in err
+    assert re.search(r"table: \d+ parameters for 400 asked for \(-\d+\.\d%\)", out)
+    _, out, _ = run(capsys, "train", "lightgcn", *TINY, "--ks", "5", "--select-metric", "recall@5", "--no-save")
+    assert "asked for" not in out
+
+
+def test_folders_are_tried_before_the_work(capsys, monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setattr(runs, "run", lambda *_, **__: pytest.fail("the work has begun"))
+    for variable in ("RECQ_RESULTS_DIR", "RECQ_CHECKPOINTS_DIR"):
+        with monkeypatch.context() as patch:
+            patch.setenv(variable, str(tmp_path / "file" / "x"))
+            for arguments in (("train", "lightgcn", *TINY), ("study", "depth", "--profile", "smoke")):
+                code, out, err = run(capsys, *arguments)
+                assert code == 1 and out == "" and err.count("\n") == 1
+                assert "it is not a folder" in err and f"set {variable} to another folder" in err
 
 
 def test_compress_of_a_csv_without_second_rows(capsys, tmp_path):

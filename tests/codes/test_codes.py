@@ -207,7 +207,7 @@ class TestWhole:
 import sys, typing
 from recq_lib.codes.codes import Codes
 from recq_lib.codes.packing import pack
-for function in (pack, Codes.from_signs, Codes.from_levels, Codes.search, Codes.tiles, Codes):
+for function in (pack, Codes.from_signs, Codes.from_levels, Codes.search, Codes.best, Codes):
     assert typing.get_type_hints(function), function
 assert "torch" not in sys.modules
 """

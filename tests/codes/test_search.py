@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -8,6 +10,8 @@ from hypothesis import strategies as st
 
 from recq_lib.codes import search as module
 from recq_lib.codes.codes import Codes
+from recq_lib.codes.search import Passing, Resident
+from recq_lib.data.interactions import Interactions
 from recq_lib.errors import ConfigError
 from recq_lib.evaluation.ranking import evaluate, rank
 
@@ -104,6 +108,12 @@ class TestScores:
             codes.scores([0])
         assert np.isfinite(Codes.from_signs(np.ones((1, 2, 64)), np.full((1, 2), 1e18), n_users=1).scores([0])).all()
 
+    def test_factors_beyond_float32_are_refused_though_scores_would_fit(self):
+        for scales in ([[1e19, 1e-38]], [[1e-38, 1e19]], [[1e19, 0.0]]):
+            codes = Codes.from_signs(np.ones((1, 2, 4)), scales, [1e20], n_users=1)
+            with pytest.raises(ConfigError, match="can exceed float32"):
+                codes.scores([0])
+
 
 class TestSearch:
     @pytest.mark.parametrize("scaled", [True, False])
@@ -150,22 +160,44 @@ class TestSearch:
         assert codes.search([], k=3) == ([], [])
         assert [part[0].dtype for part in codes.search([0], k=np.int64(3))] == [np.int32, np.float32]
 
-    def test_blocks_and_tiles_do_not_change_the_result(self, monkeypatch):
-        codes = random_codes(3, 2, 340, 65, 40, scaled=False)
-        seen = sp.random(40, 300, 0.2, format="csr", random_state=0)
-        whole = codes.search(np.arange(40), k=30, exclude=seen)
-        largest = []
-        for users, scores, least in ((7, 1, 32), (40, 2000, 32), (1, 64, 64)):
-            monkeypatch.setattr(module.topk, "USERS", users)
-            monkeypatch.setattr(module, "_TILE_SCORES", scores)
-            monkeypatch.setattr(module, "_LEAST_ITEMS", least)
-            for one, other in zip(codes.search(np.arange(40), k=30, exclude=seen), whole, strict=True):
-                for a, b in zip(one, other, strict=True):
-                    np.testing.assert_array_equal(a, b)
-            tiles = list(codes.tiles(np.arange(300, dtype=np.int32))(np.arange(users)))
-            largest.append(max(tile.size for tile in tiles))
-            assert len(tiles) > 1 and sum(tile.shape[1] for tile in tiles) == 300
-        assert largest == [7 * 32, 40 * 32, 64]  # scores in memory at once
+    def test_users_may_come_twice_and_in_any_order(self):
+        codes = random_codes(2, n_nodes=200, n_users=40, scaled=False)
+        seen = sp.random(40, 160, 0.2, format="csr", random_state=0)
+        whole = codes.search(np.arange(40), k=9, exclude=seen)
+        for users in ([7, 0, 39, 7], [5] * 100, list(range(39, -1, -1)) * 2):
+            for got, wanted in zip(codes.search(users, k=9, exclude=seen), whole, strict=True):
+                np.testing.assert_array_equal(got, [wanted[u] for u in users])
+
+    def test_what_is_excluded_may_be_stored_in_any_way(self):
+        """Indices of 64 bits, unsorted and twice, in arrays that cannot be written to."""
+        codes = random_codes(2, n_nodes=104, n_users=4)
+        indptr, indices = np.array([0, 3, 3, 5, 6]), np.array([70, 2, 70, 99, 0, 5])
+        plain = sp.csr_matrix((np.ones(6), indices, indptr), shape=(4, 100))
+        odd = plain.copy()
+        odd.indptr, odd.indices = indptr, indices
+        for part in (indptr, indices):
+            part.setflags(write=False)
+        plain.sum_duplicates()
+        for users in ([0, 1, 2, 3], [3, 0]):
+            for got, wanted in zip(codes.search(users, 100, odd), codes.search(users, 100, plain), strict=True):
+                assert all(map(np.array_equal, got, wanted))
+        assert codes.search([0], 100, odd)[0][0].size == 98
+
+    def test_a_matrix_whose_items_are_counted_from_1_is_refused(self):
+        codes = random_codes()
+        beyond = sp.csr_matrix((np.ones(1), [30], [0, 1] + [1] * 19), shape=(20, 30))  # SciPy does not look
+        for call in (lambda: codes.search([0], exclude=beyond), lambda: codes.best(np.zeros(300, np.int32), 5, [beyond], 0)):
+            with pytest.raises(ConfigError, match="must store items from 0 to 29"):
+                call()
+        assert codes.search([1], exclude=beyond)[0][0].size == 20  # another user's row is not read
+
+    @pytest.mark.parametrize("n_items", [1, 2, 63, 64, 65, 127, 128, 129, 500])
+    def test_catalogues_around_groups(self, n_items):
+        codes = random_codes(1, 1, 5 + n_items, 7, 5, scaled=False)
+        scores, place = float_scores(codes)[0], position_of(n_items)
+        for users in ([0], range(5)):
+            ids, _ = codes.search(users, k=n_items + 1)
+            np.testing.assert_array_equal(ids, [naive_ranking(scores[u], set(), n_items, place) for u in users])
 
     def test_bad_requests_are_named(self):
         codes = random_codes()
@@ -181,12 +213,78 @@ class TestSearch:
                 with pytest.raises(ConfigError, match=text):
                     call(users)
         for k in (0, -1, 2.0, True, None):
-            with pytest.raises(ConfigError, match="k is .*, but must be a whole number of at least 1"):
-                codes.search([0], k=k)
+            for call in (lambda k: codes.search([0], k=k), lambda k: rank(codes, np.array([0]), 30, k, [])):
+                with pytest.raises(ConfigError, match="k is .*, but must be a whole number of at least 1"):
+                    call(k)
+        for seed in (-1, True, 0.0, None):
+            for call in (lambda seed: codes.search([0], tie_seed=seed), lambda seed: rank(codes, np.array([0]), 30, 3, [], tie_seed=seed)):
+                codes.search([0], tie_seed=1)  # laid out for 1, which True is not
+                with pytest.raises(ConfigError, match="tie_seed is .*, but must be a whole number"):
+                    call(seed)
         with pytest.raises(ConfigError, match=r"exclude has shape \(20, 29\), but must be \[users, items\] = \(20, 30\)"):
             codes.search([0], exclude=sp.csr_matrix((20, 29)))
         with pytest.raises(ConfigError, match="exclude is of type ndarray, but must be a sparse matrix"):
             codes.search([0], exclude=np.zeros((20, 30)))
+
+
+class TestParts:
+    """Many users are ranked while items pass, laid out part by part."""
+
+    @pytest.mark.parametrize("bits", [1, 4, 8])
+    def test_parts_hold_all_items_once_in_the_order_of_ties(self, bits, monkeypatch):
+        codes, order = random_codes(bits, 2, 340, 65, 40), np.random.default_rng(0).permutation(300).astype(np.int32)
+        of_a_node = codes.planes[:, :1].nbytes
+        for size, step in ((0, 64), (of_a_node, 64), (64 * of_a_node, 64), (129 * of_a_node, 128), (10**9, 10**9)):
+            monkeypatch.setattr(module, "_PART_BYTES", size)
+            parts = list(Passing(codes, order).parts())
+            assert [first for first, _ in parts] == list(range(0, 300, step))
+            assert [items.n_items for _, items in parts] == [min(step, 300 - first) for first, _ in parts]
+            (whole,) = [items for _, items in Resident(codes, order).parts()]
+            for name in ("words", "factors"):
+                np.testing.assert_array_equal(np.concatenate([getattr(items, name) for _, items in parts]), getattr(whole, name))
+
+    @pytest.mark.parametrize("scaled", [True, False])
+    @pytest.mark.parametrize("bits", [1, 3, 4, 7])
+    def test_parts_and_blocks_do_not_change_the_result(self, bits, scaled, monkeypatch):
+        codes, users = random_codes(bits, 2, 340, 20, 40, scaled, weights=scaled), np.arange(300, dtype=np.int32) % 40
+        seen = sp.random(40, 300, 0.2, format="csr", random_state=0)
+        scores, banned = codes.scores(range(40)), [set(row.indices.tolist()) for row in seen]
+        wanted = [naive_ranking(scores[u], banned[u], 30, position_of(300, 5)) for u in users]
+        for bytes_of_a_part, block in ((0, 7), (20_000, 64), (1 << 21, 2048)):
+            monkeypatch.setattr(module, "_PART_BYTES", bytes_of_a_part)
+            monkeypatch.setattr(module, "_USERS", block)
+            items, found = codes.best(users, 30, [seen], 5)
+            np.testing.assert_array_equal(items, wanted)
+            np.testing.assert_array_equal(found, np.take_along_axis(scores[users], items, axis=1))
+        assert not {5} & set(codes._laid_out)  # nothing was laid out to be kept
+        few = codes.best(users[:3], 30, [seen], 5)[0]
+        np.testing.assert_array_equal(few, wanted[:3])
+        np.testing.assert_array_equal(codes.best(users, 30, [seen], 5)[0], wanted)  # now from what was kept
+
+    def test_rows_of_scores_are_those_of_the_parts(self, monkeypatch):
+        codes, order = random_codes(2, 2, 240, 65, 40), np.random.default_rng(3).permutation(200).astype(np.int32)
+        monkeypatch.setattr(module, "_PART_BYTES", 0)
+        np.testing.assert_array_equal(module.rows_of_scores(Passing(codes, order), [3, 0]), codes.scores([3, 0]))
+
+    def test_evaluating_takes_little_more_memory_than_the_codes(self):
+        """Besides the codes: one part laid out, with what it is made of; the order of ties; the lists. No rows of scores (60 MB)."""
+        n_users, n_items, k = 300, 50_000, 20
+        rng = np.random.default_rng(0)
+        planes = rng.integers(0, 2**63, (2, n_users + n_items, 4, 4), dtype=np.int64).astype(np.uint64)
+        codes = Codes(planes, None, np.ones(2, np.float32), 256, n_users)
+        test = np.arange(n_users), rng.integers(0, n_items, n_users)
+        data = Interactions.from_pairs((test[0], (test[1] + 1) % n_items), test, n_users=n_users, n_items=n_items)
+        evaluate(codes, data, ks=(k,), tie_seed=1)  # compiled
+        tracemalloc.start()
+        try:
+            evaluate(codes, data, ks=(k,))
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        # a part: words and a little more than once again for rows and factors; ties: 3 numbers of 32 bits an item, and one of 64 while
+        # coverage is counted; lists: items, scores and hits, and 64-bit copies of them while hits are looked up and metrics are made
+        constant = 2 * module._PART_BYTES + 20 * n_items + 100 * n_users * k
+        assert peak <= 0.1 * codes.n_bytes() + constant < 0.6 * codes.n_bytes()
 
 
 class TestEvaluation:
@@ -220,4 +318,4 @@ class TestEvaluation:
         with pytest.raises(ConfigError, match="user 20 is unknown; numbers go from 0 to 19"):
             rank(codes, np.arange(60), 30, 5, [])
         with pytest.raises(ConfigError, match="codes hold 30 items, but 31 are to be ranked"):
-            codes.tiles(np.arange(31, dtype=np.int32))
+            Passing(codes, np.arange(31, dtype=np.int32))

@@ -100,7 +100,7 @@ class TestUpToDate:
         batch.run_all([folder / "notebooks" / "02_more.ipynb"], profile="smoke", force=True, say=lambda text: None)
         assert statuses(folder) == ["up to date", "up to date"]
 
-    @pytest.mark.parametrize("damage", ["empty", "row", "field", "type", "figures", "foreign", "list"])
+    @pytest.mark.parametrize("damage", ["empty", "row", "field", "type", "figures", "foreign", "list", "digit"])
     def test_damaged_state_means_run_again(self, folder: Path, kernel: Kernel, damage: str) -> None:
         assert statuses(folder) == ["ok"]
         path = folder / "out" / "smoke" / state.FILE
@@ -116,6 +116,8 @@ class TestUpToDate:
             entry["row"]["figures"] = [3]
         elif damage == "foreign":
             entries["01_good"] = 3
+        elif damage == "digit":  # of the right type and shape, but not what was written
+            entry["row"]["seconds"] += 1
         elif damage == "list":
             entries = [entries]
         path.write_text("{" if damage == "empty" else json.dumps(entries))

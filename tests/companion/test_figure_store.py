@@ -158,6 +158,18 @@ class TestManifest:
         with pytest.raises(RecordError):
             draw(tmp_path, "quick", REAL)
 
+    def test_an_entry_is_what_was_written_or_an_error(self, tmp_path: Path) -> None:
+        """A digit of its source or key, as a flipped bit changes it; entries of earlier versions have no digest and are read."""
+        draw(tmp_path, "quick", REAL)
+        path = tmp_path / figure_store.MANIFEST
+        whole, entries = path.read_text(), figure_store.read_manifest(tmp_path)
+        for before, after in (("lastfm", "lastfn"), ("n/line", "n/lime"), ('"quick"', '"paper"'), ('"sha256"', '"sha257"')):
+            path.write_text(whole.replace(before, after))
+            with pytest.raises(RecordError, match="has the entry"):
+                figure_store.read_manifest(tmp_path)
+        path.write_text(json.dumps(entries))
+        assert figure_store.read_manifest(tmp_path) == entries and "sha256" not in path.read_text().replace("_sha256", "")
+
     def test_manifest_without_the_file_it_names(self, tmp_path: Path) -> None:
         draw(tmp_path / "drawn", "quick", REAL)
         (tmp_path / "drawn" / "n" / "line.png").unlink()

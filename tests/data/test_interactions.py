@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse as sp
 from hypothesis import given, settings
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from recq_lib.data import Interactions, load
 from recq_lib.errors import ConfigError, DataError
+from recq_lib.io import memory
 
 PAIRS = st.sets(st.tuples(st.integers(0, 12), st.integers(0, 9)), min_size=3, max_size=60)
 
@@ -166,3 +168,29 @@ def test_pairs_are_your_own_and_one_is_one():
     for side in data.pairs():
         side[0] = 7
     assert data.train.indices.tolist() == [0] and repr(data).startswith("Interactions('one': 1 user × 1 item; train 1")
+
+
+# ---- numbers with gaps --------------------------------------------------------------------------------------------------------------
+
+
+def test_numbers_with_wide_gaps_are_told():
+    told = "only 4 of 41 user numbers occur, the others have no interactions "
+    told += "(if these are own ids, let from_pandas or load_csv number them)"
+    assert Interactions.from_pairs(([10, 20, 30, 40], [0, 1, 0, 1])).notes == told
+    assert Interactions.from_pairs(([0, 1], [3, 9]), notes="mine").notes.startswith("mine; only 2 of 10 item numbers occur")
+    for pairs in (([0, 1, 2], [0, 1, 1]), ([1, 3, 5], [0, 1, 0])):  # half of them is usual after a split
+        assert Interactions.from_pairs(pairs).notes == ""
+    assert Interactions.from_pairs(([10, 20, 30, 40], [0, 1, 0, 1]), n_users=41).notes == ""  # the size was meant
+    split = Interactions.from_pairs(([0, 1], [0, 0]), test=([2, 3], [0, 0]))
+    assert split.notes == "" and split.n_users == 4
+
+
+def test_own_ids_passed_as_numbers_are_refused_where_they_ask_for_more_than_there_is(monkeypatch):
+    monkeypatch.setattr(memory, "limit_bytes", lambda: 1e9)
+    for pairs, side in ((([2_000_000_000], [0]), "user"), (([0], [2_000_000_000]), "item")):
+        with pytest.raises(DataError, match=rf"a matrix with 2,000,000,001 {side}s needs at least 48.0 GB .* number own ids by"):
+            Interactions.from_pairs(pairs)
+    with pytest.raises(DataError, match="a matrix with 2,000,000,000 users needs"):
+        Interactions.from_pairs(([0], [0]), n_users=2_000_000_000)
+    frame = pd.DataFrame({"user": [10, 2_000_000_000], "item": [1, 2]})
+    assert Interactions.from_pandas(frame, fractions=(1.0, 0.0, 0.0)).n_users == 2

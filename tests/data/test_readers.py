@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import tracemalloc
+import zipfile
+
 import numpy as np
 import pytest
 import torch
@@ -283,3 +287,54 @@ def test_to_interactions_needs_train(tmp_path):
     part = read_lightgcn(put(tmp_path, "0 1\n"))
     with pytest.raises(DataError, match="a train file is needed"):
         to_interactions({"test": part}, name="x")
+
+
+def with_header(path, key: str, shape: tuple[int, ...]) -> None:
+    """Rewrite one array of an npz so that its header declares another shape than it holds."""
+    with zipfile.ZipFile(path) as old:
+        members = {name: old.read(name) for name in old.namelist()}
+    stream = io.BytesIO(members[f"{key}.npy"])
+    np.lib.format.read_magic(stream)
+    np.lib.format.read_array_header_1_0(stream)
+    content, header = stream.read(), io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "<i4", "fortran_order": False, "shape": shape})
+    members[f"{key}.npy"] = header.getvalue() + content
+    with zipfile.ZipFile(path, "w") as new:
+        for name, member in members.items():
+            new.writestr(name, member)
+
+
+@pytest.mark.parametrize("key", ["train_user", "test_item"])
+@pytest.mark.parametrize("length", [0, 1, 3, 2**31, 2**40])
+def test_arrays_hold_what_their_headers_declare(tmp_path, key, length):
+    path = tmp_path / "file.npz"
+    np.savez(path, **npz_arrays())
+    honest = length == npz_arrays()[key].size
+    with_header(path, key, (length,))
+    tracemalloc.start()
+    try:
+        if honest:
+            assert read_npz(path).n_users == 3
+        else:
+            with pytest.raises(DataError, match=rf"array {key} is declared as \({length},\) of int32, but holds"):
+                read_npz(path)
+        assert tracemalloc.get_traced_memory()[1] < 5e6
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("key", ["n_users", "n_items"])
+def test_sizes_far_beyond_the_ids_are_refused_before_they_are_allocated(tmp_path, key):
+    path = tmp_path / "file.npz"
+    for size, good in ((5, True), (900, True), (2**31 - 1, False)):
+        np.savez(path, **npz_arrays(**{key: np.int64(size)}))
+        tracemalloc.start()
+        try:
+            if good:
+                assert getattr(read_npz(path), key) == size
+            else:
+                with pytest.raises(DataError, match=rf"{key} is 2,147,483,647, but the largest id is [23]; the file is damaged"):
+                    read_npz(path)
+            assert tracemalloc.get_traced_memory()[1] < 5e6
+        finally:
+            tracemalloc.stop()

@@ -5,6 +5,9 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import os
+import re
+import threading
 
 import numpy as np
 import pandas as pd
@@ -14,6 +17,7 @@ from hypothesis import strategies as st
 
 from recq_lib.data import Interactions, load_csv
 from recq_lib.errors import ConfigError, DataError
+from recq_lib.io import memory
 
 SAME_FOLDER = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 ALL = (1.0, 0.0, 0.0)  # everything is train
@@ -168,3 +172,66 @@ def test_columns_beyond_a_long_list_are_not_all_named(tmp_path):
     with pytest.raises(DataError, match="there is no column 'user'") as caught:
         load_csv(put(tmp_path, f"{header}\n"))
     assert len(str(caught.value)) < 400
+
+
+# ---- what would not end or not fit ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("device", ["/dev/null", "/dev/zero", "/dev/full"])
+def test_a_device_is_no_table(device):
+    if not os.path.exists(device):
+        pytest.skip(f"this system has no {device}")
+    with pytest.raises(DataError, match="is a device, not a file"):
+        load_csv(device)
+
+
+def test_a_table_from_a_pipe(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    writer = threading.Thread(target=lambda: (tmp_path / "pipe").write_text("user,item\na,b\n"))
+    writer.start()
+    data = load_csv(tmp_path / "pipe", fractions=ALL)
+    writer.join()
+    assert data.user_ids.tolist() == ["a"]
+
+
+def test_tables_larger_than_memory_are_refused_before_they_are_read(tmp_path, monkeypatch):
+    text = "user,item\n" + "".join(f"u{k},i\n" for k in range(300_000))
+    plain, packed = put(tmp_path, text), put(tmp_path, gzip.compress(text.encode() * 20), "file.csv.gz")
+    assert packed.stat().st_size < 20e6 < 20 * len(text)
+    monkeypatch.setattr(memory, "limit_bytes", lambda: 3.0 * len(text) - 1)
+    with pytest.raises(DataError, match=r"file.csv: a table of [\d,]+ bytes and more needs at least .* GB .*; cut it into parts"):
+        load_csv(plain, fractions=ALL)
+    monkeypatch.setattr(memory, "limit_bytes", lambda: 60e6)
+    with pytest.raises(DataError, match=r"file.csv.gz: a table of [\d,]+ bytes and more needs"):
+        load_csv(packed, fractions=ALL)
+    assert load_csv(plain, fractions=ALL).n_users == 300_000
+
+
+NEGATIVE = ("-1", "-1.0", "-1.", "-.5", "-1e3", "-2E+05", "-0", " -1 ")
+HONEST = ("-", "--1", "-a", "1-2", "−1", "-1x", "e-3", "1e3")
+
+
+@pytest.mark.parametrize("text", [*NEGATIVE, *HONEST])
+def test_what_reads_as_a_negative_number_is_no_id(tmp_path, text):
+    path = put(tmp_path, f"user,item\n{text},b\nother,c\n")
+    if text in HONEST:
+        assert text in load_csv(path, fractions=ALL).user_ids.tolist()
+    else:
+        with pytest.raises(DataError, match="negative ids usually stand for missing ones"):
+            load_csv(path, fractions=ALL)
+
+
+@SAME_FOLDER
+@given(st.text(st.characters(codec="utf-8", exclude_characters='\r\n\0",')), st.booleans())
+def test_one_rule_says_what_is_missing(tmp_path, text, upper):
+    """A cell is an id as it stands, or refused by the documented rule: blank, a spelling of missing, a negative number."""
+    cell = text.upper() if upper else text
+    path = put(tmp_path, f"user,item\n{cell},b\nzz zz,c\n")
+    refused = cell.strip().lower() in ("", *MISSING) or re.fullmatch(r"-([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?", cell.strip().lower())
+    if cell.startswith("\ufeff") or cell.strip() == "zz zz" or any(digit.isdigit() and not digit.isascii() for digit in cell):
+        return
+    if refused:
+        with pytest.raises(DataError):
+            load_csv(path, fractions=ALL)
+    else:
+        assert set(load_csv(path, fractions=ALL).user_ids) == {cell.strip(), "zz zz"}

@@ -5,9 +5,10 @@ from helpers import naive_ranking, random_interactions
 
 from recq_lib.data.interactions import Interactions
 from recq_lib.errors import ConfigError
-from recq_lib.evaluation import ranking, scorers
+from recq_lib.evaluation import scorers
 from recq_lib.evaluation.ranking import evaluate, rank
 from recq_lib.evaluation.ranking_device import rank_on_device
+from recq_lib.kernels import topk
 
 
 @pytest.fixture(scope="module")
@@ -41,11 +42,15 @@ def test_ranking_equals_full_sort(data, codes, masks):
 def test_tiles_do_not_change_the_ranking(data, monkeypatch):
     pair = vectors(data, codes=True)
     whole = evaluate(pair, data, ks=(10,)).top
-    for users, items in ((7, 9), (50, 40), (3, 1)):
-        for module in (ranking, scorers):
-            monkeypatch.setattr(module, "TILE_USERS", users)
-        monkeypatch.setattr(scorers, "_TILE_ITEMS", items)
+    for least, n_tiles in ((9, 5), (40, 1), (1, 40)):
+        monkeypatch.setattr(scorers, "_LEAST_ITEMS", least)
+        monkeypatch.setattr(scorers, "_TILE_SCORES", 1)
+        widths = [tile.shape[1] for tile in scorers._DotRanker(*pair).tiles(np.arange(50))]
+        assert len(widths) == n_tiles and sum(widths) == 40 and max(widths) == least
         np.testing.assert_array_equal(evaluate(pair, data, ks=(10,)).top, whole)
+    for block in (1, 7, 50):
+        best = topk.best(scorers._DotRanker(*pair).tiles, np.arange(50), 10, [data.train, data.val], 40, 0, block=block)
+        np.testing.assert_array_equal(best[0][np.diff(data.test.indptr) > 0], whole)
 
 
 def test_ties_follow_the_seed(data):
@@ -77,20 +82,41 @@ def test_block_scorer_equals_vectors(data):
     np.testing.assert_array_equal(a.top, b.top)
 
 
-def test_a_model_may_offer_tiles_in_the_order_of_ties(data):
+def test_a_scorer_may_rank_by_itself(data):
+    """`best` is asked for all users at once, with the splits that are masked and the seed of ties."""
     users, items = vectors(data, codes=True)
+    scores = (users @ items.t()).numpy()
 
-    class Tiles:
-        def tiles(self, order):
-            def of(block):
-                for part in np.array_split(order, 3):
-                    yield (users[torch.from_numpy(block).long()] @ items[torch.from_numpy(part).long()].t()).contiguous().numpy()
-
-            return of
+    class Ranker:
+        def best(self, numbers, k, masks, tie_seed):
+            position_of = np.empty(40, int)
+            position_of[np.random.default_rng(tie_seed).permutation(40)] = np.arange(40)
+            rows = [naive_ranking(scores[u], {i for mask in masks for i in mask[u].indices}, k, position_of) for u in numbers]
+            return np.array(rows, np.int32), np.take_along_axis(scores[numbers], np.array(rows), axis=1)
 
     for seed in (0, 1):
-        a, b = (evaluate(model, data, ks=(10,), tie_seed=seed) for model in (Tiles(), (users, items)))
+        a, b = (evaluate(model, data, ks=(10,), tie_seed=seed) for model in (Ranker(), (users, items)))
         np.testing.assert_array_equal(a.top, b.top)
+
+
+@pytest.mark.parametrize("n_users", [1, 2, 64])
+def test_equal_items_keep_the_seeded_order(n_users):
+    """Items of one vector score the same wherever they stand: no product rounds the last columns otherwise than the rest."""
+    generator = torch.Generator().manual_seed(n_users)
+    for n_items in [*range(1, 141), *(64 * n + more for n in (3, 8, 15, 16, 17, 32) for more in (-1, 0, 1)), 2099, 2100]:
+        dim = n_items % 70 + 1
+        users, item = torch.randn(n_users, dim, generator=generator), torch.randn(1, dim, generator=generator)
+        for seed in (0, 1):
+            top = rank((users, item.repeat(n_items, 1)), np.arange(n_users), n_items, n_items, [], tie_seed=seed)
+            order = np.random.default_rng(seed).permutation(n_items)
+            np.testing.assert_array_equal(top, np.tile(order, (n_users, 1)), err_msg=f"{n_items} items of {dim} columns")
+
+
+@pytest.mark.filterwarnings("error")
+def test_device_ranking_takes_orders_that_cannot_be_written_to(data):
+    pair, order = vectors(data), topk.tie_order(data.n_items, 0)
+    got = rank_on_device(*pair, np.arange(50), 7, [data.train], order)
+    np.testing.assert_array_equal(got, rank(pair, np.arange(50), data.n_items, 7, [data.train]))
 
 
 def test_metrics_equal_pyg(data):

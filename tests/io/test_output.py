@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from recq_lib.errors import ConfigError
-from recq_lib.io.output import output_file, show
+from recq_lib.io.output import check_folder, output_file, show
 
 
 @dataclass
@@ -37,6 +38,29 @@ def test_places_that_cannot(tmp_path):
     for path, text in ((tmp_path, "is a folder"), (tmp_path / "no" / "x.npz", "does not exist; make it first"), ("", "is a folder")):
         with pytest.raises(ConfigError, match=text):
             output_file(path)
+
+
+def test_what_is_no_ordinary_file_is_not_replaced(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", os.devnull):
+        with pytest.raises(ConfigError, match="which is no ordinary file"):
+            output_file(path)
+
+
+def test_a_folder_that_refuses_files_though_it_seems_open(tmp_path, monkeypatch):
+    def full(dir):
+        raise OSError(28, "No space left on device")
+
+    check_folder(tmp_path / "new" / "deeper", "RECQ_RESULTS_DIR")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(ConfigError, match=r"file/x: cannot be written to \(.*it is not a folder\); allow it, or set RECQ_RESULTS_DIR"):
+        check_folder(tmp_path / "file" / "x", "RECQ_RESULTS_DIR")
+    monkeypatch.setattr(tempfile, "TemporaryFile", full)
+    with pytest.raises(ConfigError, match=r"may not be written to \(No space left on device\)"):
+        output_file(tmp_path / "x.npz")
+    with pytest.raises(ConfigError, match="No space left on device"):
+        check_folder(tmp_path / "new", "RECQ_RESULTS_DIR")
 
 
 def test_folder_without_permission(tmp_path, monkeypatch):

@@ -4,37 +4,8 @@ import scipy.sparse as sp
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recq_lib.kernels import propagation, topk
+from recq_lib.kernels import propagation
 from recq_lib.kernels.propagation import balanced_chunks
-
-
-@given(
-    scores=st.lists(st.sampled_from([-np.inf, -1.5, -0.0, 0.0, 0.5, 2.0]) | st.floats(-3, 3, width=32), min_size=1, max_size=60),
-    k=st.integers(1, 60),
-    tile=st.integers(1, 60),
-)
-def test_top_of_tiles_equals_stable_sort(scores, k, tile):
-    row = np.array(scores, np.float32)[None, :]
-    k = min(k, row.size)
-    best, place = np.empty((1, k), np.float32), np.empty((1, k), np.int32)
-    topk.start(best, place, row.size)
-    for first in range(0, row.size, tile):
-        topk.push(np.ascontiguousarray(row[:, first : first + tile]), first, best, place)
-    topk.finish(best, place, row.size)
-    order = sorted((j for j in range(row.size) if row[0, j] > -np.inf), key=lambda j: (-row[0, j], j))[:k]
-    assert place[0].tolist() == order + [-1] * (k - len(order))
-    assert best[0, : len(order)].tolist() == row[0, order].tolist()
-
-
-@given(st.lists(st.integers(0, 11), unique=True), st.integers(1, 12))
-def test_masks_hit_their_items_in_any_tiling(items, tile):
-    position_of = np.random.default_rng(0).permutation(12).astype(np.int32)
-    row, indptr = np.zeros((1, 12), np.float32), np.array([0, len(items)], np.int32)
-    for first in range(0, 12, tile):
-        block = np.ascontiguousarray(row[:, first : first + tile])
-        topk.mask_rows(block, first, np.array([0], np.int32), indptr, np.array(sorted(items), np.int32), position_of)
-        row[:, first : first + tile] = block
-    assert set(np.flatnonzero(np.isneginf(row[0]))) == {int(position_of[item]) for item in items}
 
 
 @given(st.lists(st.integers(0, 50), min_size=1, max_size=300))

@@ -207,11 +207,14 @@ class TestParts:
         record = runs.run(STUDENT, allow_dirty=True)
         assert said(record) == (False, True) and [code["dirty"] for code in record.provenance["teacher"]] == [True]
 
-    def test_a_damaged_note_is_an_error_of_ours(self, committed):
+    @pytest.mark.parametrize("damage", [lambda text: "[", lambda text: text.replace('"dirty": false', '"dirty": true')])
+    def test_a_damaged_note_is_moved_aside_and_the_run_begins_anew(self, committed, damage):
         with pytest.raises(runs.RunPaused):
             runs.run(PAPER, deadline=0.0)
         note = rebuildable.note_of(runs.checkpoint_of(runs.spec_of(PAPER, runs.prepare(PAPER))))
-        assert json.loads(note.read_text()) == [rebuildable.code_of(provenance.collect("cpu"))]
-        note.write_text("[")
-        with pytest.raises(RecordError, match="delete it and"):
-            runs.run(PAPER)
+        assert json.loads(note.read_text())["codes"] == [rebuildable.code_of(provenance.collect("cpu"))]
+        note.write_text(damage(note.read_text()))
+        with pytest.warns(UserWarning) as told:
+            record = runs.run(PAPER)
+        assert all(".damaged and made anew" in str(warning.message) for warning in told) and len(told) == 2
+        assert not record.provenance["resumed"] and said(record) == (False, None)

@@ -257,27 +257,52 @@ class TestSaveAndLoad:
 
 
 class TestCompleteness:
-    @pytest.mark.parametrize("suffix", [".npz", ".json"])
-    @pytest.mark.parametrize("already_there", [False, True])
-    def test_a_failed_write_leaves_no_record_and_no_half_file(self, tmp_path, monkeypatch, suffix, already_there):
-        record = make_record()
-        if already_there:
-            results.save(record, tmp_path)
-        rename = os.replace
+    @pytest.mark.parametrize("before", [False, True], ids=["first", "again"])
+    @pytest.mark.parametrize("good", range(4))
+    def test_a_full_disk_leaves_the_old_record_or_the_new_one(self, tmp_path, monkeypatch, before, good):
+        """The disk is full from a replacement on: the first that fails is number `good`."""
+        old, new = make_record(n=5), make_record(n=9, metrics={"recall@20": 0.5})
+        if before:
+            results.save(old, tmp_path)
+        rename, calls = os.replace, []
 
-        def broken(source, target):
-            if str(target).endswith(suffix):
+        def full(source, target):
+            calls.append(target)
+            if len(calls) > good:
                 raise OSError("disk full")
             rename(source, target)
 
-        monkeypatch.setattr(os, "replace", broken)
-        with pytest.raises(OSError, match="disk full"):
-            results.save(record, tmp_path)
+        monkeypatch.setattr(os, "replace", full)
+        if good < 3:
+            with pytest.raises(OSError, match="disk full"):
+                results.save(new, tmp_path)
+        else:
+            results.save(new, tmp_path)
         monkeypatch.undo()
-        assert not results.exists(record.spec, tmp_path) and results.find(tmp_path) == []
-        assert not list(tmp_path.rglob("*.tmp")) and not list(tmp_path.rglob("*.json"))
-        results.save(record, tmp_path)
-        assert same(results.load(record.spec, tmp_path), record)
+        found = results.find(tmp_path)
+        expected = [new] if good >= 2 else [old] * before  # the second replacement is that of the JSON
+        assert len(found) == len(expected) and all(same(a, b) for a, b in zip(found, expected, strict=True))
+        assert not list(tmp_path.rglob("*.tmp"))
+        results.save(new, tmp_path)
+        assert same(results.load(new.spec, tmp_path), new)
+        assert sorted(path.suffix for path in tmp_path.rglob("*.*")) == [".json", ".npz"]
+
+    def test_what_a_killed_writer_has_begun_is_finished_by_who_looks_the_record_up(self, tmp_path, monkeypatch):
+        new, rename = make_record(n=9), os.replace
+
+        def killed(source, target):
+            if str(target).endswith(".npz"):
+                raise SystemExit
+            rename(source, target)
+
+        results.save(make_record(n=5), tmp_path)
+        monkeypatch.setattr(os, "replace", killed)
+        with pytest.raises(SystemExit):
+            results.save(new, tmp_path)
+        monkeypatch.undo()
+        assert len(list(tmp_path.rglob("*.new"))) == 1 and same(results.load(new.spec, tmp_path), new)
+        assert same(results.load_or_set_aside(new.spec, tmp_path), new)
+        assert not list(tmp_path.rglob("*.new")) and same(results.load(new.spec, tmp_path), new)
 
     def test_readers_see_whole_records_only(self, tmp_path):
         """Two writers replace one record again and again, with other arrays each time; a reader gets a whole one or none."""

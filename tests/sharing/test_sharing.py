@@ -200,6 +200,7 @@ def one_line(caught) -> str:
         ({"sizes": np.array([1, 2, 3])}, "too many values"),
         ({"found": np.array("{")}, "holds no rows"),
         ({"found": np.array("[]")}, "holds no rows"),
+        ({"found": np.array("[" * 100_000 + "]" * 100_000)}, "holds no rows"),
         ({"found": np.array(3)}, "holds no rows"),
         ({"user_ids": encode_ids("user_ids", ["a"])}, "user_ids has 1 ids for 3 users"),
         ({"user_ids": np.array(["a", "b", "c"])}, "ids are <U1"),

@@ -161,7 +161,9 @@ def test_a_fixed_length_evaluates_nothing_and_keeps_the_last_epoch(data):
 
 def test_a_fixed_length_copies_its_state_once_and_resumes(data, tmp_path, monkeypatch):
     config, copies = dataclasses.replace(CONFIG, select_on="none"), []
-    monkeypatch.setattr(Trainer, "_state", lambda trainer, state=Trainer._state: copies.append(trainer.epoch) or state(trainer))
+    monkeypatch.setattr(
+        Trainer, "_parameters", lambda trainer, copy=Trainer._parameters: copies.append(trainer.epoch) or copy(trainer)
+    )
     fit(build("lightgcn", data, config), data, config)
     assert copies == [config.epochs - 1]
     check_resumed_run(lambda: build("lightgcn", data, config), data, config, tmp_path / "run.pt", 1)

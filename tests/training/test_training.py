@@ -1,4 +1,5 @@
 import dataclasses
+import json
 import os
 import subprocess
 import sys
@@ -12,7 +13,10 @@ from helpers import check_resumed_run, dense_normalised, random_interactions
 
 from recq_lib.config import TrainConfig, protocol
 from recq_lib.errors import ConfigError, RecordError, RecqError
+from recq_lib.parts.model import Recommender
+from recq_lib.parts.tables import SharedTable
 from recq_lib.runs.registry import build
+from recq_lib.sharing.sharing import Sharing
 from recq_lib.training import checkpoint as checkpoints
 from recq_lib.training.trainer import Trainer, final_evaluation, fit
 
@@ -158,6 +162,77 @@ def test_damaged_checkpoint_is_refused(tmp_path):
     path.write_bytes(b"not a checkpoint")
     with pytest.raises(RecordError, match="delete it to start the run anew"):
         checkpoints.load(path)
+
+
+def test_a_flipped_bit_in_a_checkpoint_is_found(data, tmp_path):
+    """Whichever of 60 bits it is: refused, moved aside, and the run begun anew ends as one that was never interrupted."""
+    path = tmp_path / "run.pt"
+    trainer = Trainer(build("lightgcn", data, CONFIG), data, CONFIG)
+    trainer.step_epoch()
+    trainer.save(path)
+    whole = path.read_bytes()
+    for at in np.linspace(0, len(whole) - 1, 60).astype(int):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 1 << (at % 8)]) + whole[at + 1 :])
+        with pytest.raises(RecordError, match="cannot be read"):
+            checkpoints.load(path)
+    with pytest.warns(UserWarning, match=r"run\.pt was damaged .* made anew"):
+        result = fit(build("lightgcn", data, CONFIG), data, CONFIG, checkpoint=path)
+    assert not result.resumed and result.history == fit(build("lightgcn", data, CONFIG), data, CONFIG).history
+    assert (tmp_path / "run.pt.damaged").exists()
+
+
+def test_a_kept_model_of_the_first_format_is_read_and_its_checksums_are(tmp_path):
+    path, tensors = tmp_path / "old.pt", {"a": torch.arange(1000.0)}
+    torch.save({"tensors": tensors, "meta": json.dumps({"format": 1, "key": "k"})}, path)
+    found = checkpoints.load(path)
+    assert torch.equal(found.tensors["a"], tensors["a"]) and found.meta["key"] == "k"
+    whole = path.read_bytes()
+    at = whole.index(tensors["a"].numpy().tobytes()) + 1234
+    path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+    with pytest.raises(RecordError, match="cannot be read .*checksum of old.data.0 is wrong"):
+        checkpoints.load(path)
+
+
+@pytest.mark.parametrize("inside", [False, True], ids=["between epochs", "in an epoch"])
+def test_an_interruption_keeps_the_last_whole_epoch(data, tmp_path, inside, monkeypatch):
+    path, seen = tmp_path / "run.pt", []
+
+    def interrupt(trainer):
+        seen.append(trainer.epoch)
+        if not inside and trainer.epoch == 3:
+            raise KeyboardInterrupt
+
+    class Interrupted(Trainer):
+        def train_batch(self, *batch):
+            if inside and self.epoch == 3:
+                raise KeyboardInterrupt
+            return super().train_batch(*batch)
+
+    monkeypatch.setattr("recq_lib.training.trainer.Trainer", Interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        fit(build("lightgcn", data, CONFIG), data, CONFIG, checkpoint=path, on_epoch=interrupt)
+    monkeypatch.undo()
+    assert seen == [1, 2, 3] and checkpoints.load(path).meta["epoch"] == 3
+    resumed, whole = build("lightgcn", data, CONFIG), build("lightgcn", data, CONFIG)
+    assert fit(resumed, data, CONFIG, checkpoint=path).history == fit(whole, data, CONFIG).history
+    assert torch.equal(resumed.table(), whole.table())
+
+
+def test_a_checkpoint_of_a_model_that_only_prints_the_same_is_refused(data, tmp_path):
+    """Two tables of shared rows of one size: what tells them apart is which node takes which row."""
+    path = tmp_path / "run.pt"
+
+    def model_of(shift):
+        base = build("lightgcn", data, CONFIG)
+        users = (np.arange(data.n_users) + shift) % 5
+        table = SharedTable(Sharing(users, np.arange(data.n_items) % 4, 5, 4), CONFIG.dim, generator=torch.Generator().manual_seed(0))
+        return Recommender(base.graph, table, base.encoder, base.readout)
+
+    assert repr(model_of(0).table) == repr(model_of(1).table)
+    fit(model_of(0), data, CONFIG, checkpoint=path)
+    assert fit(model_of(0), data, CONFIG, checkpoint=path).resumed
+    with pytest.raises(RecordError, match="another run"):
+        fit(model_of(1), data, CONFIG, checkpoint=path)
 
 
 def test_checkpoint_is_replaced_whole(tmp_path):

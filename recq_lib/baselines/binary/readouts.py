@@ -19,6 +19,7 @@ from recq_lib.codes.planes import stored_bytes
 from recq_lib.config import TrainConfig
 from recq_lib.data.interactions import Interactions
 from recq_lib.errors import ConfigError
+from recq_lib.io.memory import check_memory
 from recq_lib.parts.annealing import Schedule
 from recq_lib.parts.building import SCHEDULE_OPTIONS, TEACHER_OPTIONS, concatenated, own_generator, recommender
 from recq_lib.parts.estimators import sign
@@ -184,6 +185,7 @@ class RandomHyperplanes(Readout):
         super().__init__()
         if bits < 1:
             raise ConfigError(f"LSH with {bits} bits has no code; give at least 1")
+        check_memory(f"LSH with {bits:,} bits of {width:,} numbers", 4 * bits * width, "give fewer bits")
         self.inner, self.bits = Concat(), bits
         self.register_buffer("planes", torch.randn(width, bits, generator=generator))
 

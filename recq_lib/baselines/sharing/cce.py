@@ -206,7 +206,9 @@ def _group_means(x: np.ndarray, group: np.ndarray, n_groups: int) -> np.ndarray:
 def _cce(data: Interactions, config: TrainConfig, teacher: Recommender | None) -> Recommender:
     rows, generator = rows_of(data, config.options["ratio"]), torch.Generator().manual_seed(config.seed)
     std = config.init_std if config.options["normal_start"] else None
-    return on_rows(data, config, CCETable(data.n_users, data.n_items, *rows, config.dim, std=std, seed=config.seed, generator=generator))
+    table = CCETable(data.n_users, data.n_items, *rows, config.dim, std=std, seed=config.seed, generator=generator)
+    table.asked = config.dim * sum(rows)
+    return on_rows(data, config, table)
 
 
 # rows are only found while training, so there is no `share`

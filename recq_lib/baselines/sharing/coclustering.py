@@ -13,6 +13,7 @@ from functools import partial
 import numpy as np
 import scipy.sparse as sp
 
+from recq_lib.baselines.sharing.bistochastic import bistochastic
 from recq_lib.baselines.sharing.propagated import total_size
 from recq_lib.config import TrainConfig
 from recq_lib.data.interactions import Interactions
@@ -21,10 +22,11 @@ from recq_lib.io.optional import optional
 from recq_lib.kernels.coclustering import Scratch, reassign
 from recq_lib.parts.building import sharing_method
 from recq_lib.sharing.grouping import SEED, Stopwatch, degrees, found_by, sharing_of
-from recq_lib.sharing.louvain import CLUSTER_OPTIONS, rows_of
+from recq_lib.sharing.louvain import CLUSTER_OPTIONS, at_size
 from recq_lib.sharing.sharing import Sharing
 
 _EVALUATIONS = 4  # of a clustering with thousands of clusters: minutes
+_MANY, _EVALUATIONS_OF_FEW = 500, 16
 
 
 # ---- spectral methods --------------------------------------------------------------------------------------------------------
@@ -37,8 +39,8 @@ def scc(
 
     The vectors are those of D_u^-1/2 B D_v^-1/2, 1 + ⌈log2 k⌉ of them without the first, scaled by the inverse roots of
     degrees, as scikit-learn's `SpectralCoclustering`. The number of clusters k is given, or found so that both sides
-    together have `rows` rows to a relative `tolerance` (a cluster may be on one side only; at most four evaluations,
-    the closest kept).
+    together have `rows` rows to a relative `tolerance` (a cluster may be on one side only; at most four evaluations
+    of more than 500 clusters, the closest kept).
 
     k-means is scikit-learn's, but started once (its default here is 10 times) from centres drawn by plain k-means++ (it
     compares 2 + log k draws per centre), for time: k-means with thousands of clusters takes minutes. One thread, so
@@ -60,11 +62,11 @@ def sbc(
 ) -> Sharing:
     """Spectral biclustering (Kluger et al., 2003): k clusters of users and k of items, apart from one another.
 
-    B is scaled until rows and columns have equal sums ("bistochastic"). Of its `n_components` singular vectors after
+    B is scaled until rows have one sum and columns have one ("bistochastic"). Of its `n_components` singular vectors after
     the first the `n_best` that are closest to k steps (by k-means of their entries) are kept, and B's rows and columns
     projected on those of the other side are clustered, as scikit-learn's `SpectralBiclustering`. k, `rows` and k-means
     as in `scc`, that of single entries as in `k_means_line`. scikit-learn's scaling compares each step with B itself
-    and so takes all its 1,000 steps, here sums that agree to 1e-5 are enough.
+    and so takes all its 1,000 steps, here it ends when the scaled matrix has settled (`bistochastic`).
     """
     n_components, n_best = whole("n_components", n_components, 1), whole("n_best", n_best, 1, n_components)
     return _spectral("sbc", _BiClusters(data, n_components, n_best), data, n_clusters, rows, seed, tolerance)
@@ -89,12 +91,16 @@ def _spectral(method, clusters, data, n_clusters, rows, seed, tolerance) -> Shar
 def _search_clusters(clusters, rows: int, seed: int, tolerance: float) -> tuple[int, Sharing, tuple[tuple[float, int], ...]]:
     """k, its rows and all that was tried. Rows of nodes with interactions are nearly proportional to k, others are fixed."""
     found, k = {}, max(2, min(clusters.most, round((rows - clusters.n_alone) / clusters.rows_per_cluster)))
-    while k not in found and len(found) < _EVALUATIONS:
+    while k not in found and len(found) < (_EVALUATIONS if k > _MANY else _EVALUATIONS_OF_FEW):
         found[k] = clusters(k, seed)
         if abs(found[k].n_rows / rows - 1) <= tolerance:
             break
         k = round(k * max(rows - clusters.n_alone, 1) / (found[k].n_rows - clusters.n_alone))
         k = max(2, min(clusters.most, k))
+        if k in found:  # between the nearest on both sides, where there is something
+            below = max((tried for tried in found if found[tried].n_rows < rows), default=2)
+            above = min((tried for tried in found if found[tried].n_rows > rows), default=clusters.most)
+            k = (below + above) // 2
     best = min(found, key=lambda k: abs(found[k].n_rows - rows))
     return best, found[best], tuple((k, sharing.n_rows) for k, sharing in found.items())
 
@@ -171,22 +177,6 @@ class _BiClusters(_Spectral):
             labels, centres = k_means_line(vector, k, seed)
             distance.append(np.linalg.norm(vector - centres[labels]))
         return vectors[:, np.argsort(distance, kind="stable")[: self.settings["n_best"]]]
-
-
-def bistochastic(matrix: sp.csr_matrix, tolerance: float = 1e-5, iterations: int = 1000) -> sp.csr_matrix:
-    """`matrix` (non-negative, no empty row or column) with rows scaled to one sum and columns to one sum (Kluger et al., 2003).
-
-    Each step divides by the square roots of the sums of rows and of columns; it ends when those of rows agree to a
-    relative `tolerance` and those of columns too, or after `iterations` steps: a sparse matrix may have no exact
-    solution.
-    """
-    backward, row_scale, column_scale = matrix.T.tocsr(), np.ones(matrix.shape[0]), np.ones(matrix.shape[1])
-    for _ in range(iterations):
-        rows, columns = row_scale * (matrix @ column_scale), column_scale * (backward @ row_scale)
-        row_scale, column_scale = row_scale / np.sqrt(rows), column_scale / np.sqrt(columns)
-        if max(sums.max() / sums.min() for sums in (rows, columns)) <= 1 + tolerance:
-            break
-    return (sp.diags_array(row_scale) @ matrix @ sp.diags_array(column_scale)).tocsr()
 
 
 def _k_means(points: np.ndarray, k: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -286,7 +276,7 @@ def _information(joint: sp.csr_matrix) -> float:
 # ---- entries ----------------------------------------------------------------------------------------------------------------
 
 def _itcc(data: Interactions, config: TrainConfig) -> Sharing:
-    return itcc(data, *rows_of(data, config.options["ratio"]), seed=config.options["cluster_seed"])
+    return at_size(partial(itcc, data, seed=config.options["cluster_seed"]), data, config)
 
 
 METHODS = (

@@ -23,7 +23,7 @@ from recq_lib.errors import number, whole
 from recq_lib.io.optional import optional
 from recq_lib.parts.building import sharing_method
 from recq_lib.sharing.grouping import SEED, Stopwatch, degrees, found_by, sharing_of
-from recq_lib.sharing.louvain import CLUSTER_OPTIONS, RESOLUTION, SIZE_OPTIONS, louvain, rows_of
+from recq_lib.sharing.louvain import CLUSTER_OPTIONS, RESOLUTION, SIZE_OPTIONS, at_size, louvain
 from recq_lib.sharing.sharing import Sharing
 
 # ---- modularity by moving and merging ----------------------------------------------------------------------------------------
@@ -155,7 +155,7 @@ def _resolved(function: Callable[..., Sharing], data: Interactions, config: Trai
     options = config.options
     if not options["ratio"]:
         return function(data, options["resolution"])
-    return _at_rows(partial(function, data), sum(rows_of(data, options["ratio"])), data)
+    return at_size(lambda *rows: _at_rows(partial(function, data), sum(rows), data), data, config)
 
 
 def _at_rows(function: Callable[[float], Sharing], rows: int, data: Interactions, evaluations: int = 14) -> Sharing:
@@ -167,7 +167,7 @@ def _at_rows(function: Callable[[float], Sharing], rows: int, data: Interactions
         tried.append((middle, sharing.n_rows))
         if best is None or abs(sharing.n_rows - rows) < abs(best.n_rows - rows):
             best = sharing
-        if abs(best.n_rows / rows - 1) <= 0.01:
+        if abs(best.n_rows / rows - 1) <= 0.01 + 1e-9:
             break
         low, high = (low, middle) if sharing.n_rows > rows else (middle, high)
     return replace(best, found=replace(best.found, tried=tuple(tried)))

@@ -21,7 +21,7 @@ from recq_lib.data.interactions import Interactions
 from recq_lib.errors import ConfigError, whole
 from recq_lib.parts.building import sharing_method
 from recq_lib.sharing.grouping import Stopwatch, found_by
-from recq_lib.sharing.louvain import SIZE_OPTIONS, rows_of
+from recq_lib.sharing.louvain import SIZE_OPTIONS, at_size
 from recq_lib.sharing.sharing import Sharing
 
 PRIME = 2**61 - 1  # Mersenne, above every id
@@ -194,17 +194,19 @@ def _sizes(data: Interactions, n_user_rows: int, n_item_rows: int) -> tuple[int,
 
 def _hashed(function: Callable[..., Sharing], data: Interactions, config: TrainConfig) -> Sharing:
     """Hash functions are drawn anew with every seed."""
-    return function(data, *rows_of(data, config.options["ratio"]), seed=config.seed)
+    return at_size(partial(function, data, seed=config.seed), data, config)
 
 
 def _double(function: Callable[..., Sharing], data: Interactions, config: TrainConfig) -> Sharing:
-    rows = rows_of(data, config.options["ratio"])
-    budget = config.dim * sum(rows) if config.options["fair"] else None
-    return function(data, *rows, seed=config.seed, budget_parameters=budget, dim=config.dim)
+    def find(*rows: int) -> Sharing:
+        budget = config.dim * sum(rows) if config.options["fair"] else None
+        return function(data, *rows, seed=config.seed, budget_parameters=budget, dim=config.dim)
+
+    return at_size(find, data, config)
 
 
 def _lsh(data: Interactions, config: TrainConfig) -> Sharing:
-    return lsh(data, *rows_of(data, config.options["ratio"]), seed=config.seed, fair=config.options["fair"])
+    return at_size(partial(lsh, data, seed=config.seed, fair=config.options["fair"]), data, config)
 
 
 _FAIR = SIZE_OPTIONS | {"fair": False}

@@ -268,6 +268,7 @@ def _legcf(data: Interactions, config: TrainConfig, teacher: Recommender | None)
     n_rows, generator = sum(rows_of(data, config.options["ratio"])), torch.Generator().manual_seed(config.seed)
     rows, weights = metis_assignment(data, n_rows, seed=config.seed)
     table = ComposedTable(rows, weights, n_rows, config.dim, config.init_std, generator=generator)
+    table.asked = config.dim * n_rows
     return on_rows(data, config, table, ExtendedLightGCN(config.n_layers, table))
 
 

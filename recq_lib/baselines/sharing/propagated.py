@@ -13,13 +13,14 @@ import numpy as np
 from recq_lib.baselines.sharing.communities import free_size
 from recq_lib.config import TrainConfig
 from recq_lib.data.interactions import Interactions
-from recq_lib.errors import ConfigError, exactly_one, number, whole
+from recq_lib.errors import exactly_one, number, whole
+from recq_lib.io.memory import check_memory
 from recq_lib.kernels import label_lists
 from recq_lib.kernels import label_propagation as kernel
 from recq_lib.kernels.two_way import both_ways, unsigned
 from recq_lib.parts.building import sharing_method
-from recq_lib.sharing.grouping import SEED, Stopwatch, degrees, found_by, sharing_of
-from recq_lib.sharing.louvain import CLUSTER_OPTIONS, rows_of
+from recq_lib.sharing.grouping import SEED, OutOfReach, Stopwatch, degrees, found_by, sharing_of
+from recq_lib.sharing.louvain import CLUSTER_OPTIONS, at_size
 from recq_lib.sharing.sharing import Sharing
 
 SWEEPS = 5
@@ -54,6 +55,7 @@ class _Spread:
     def __init__(self, data: Interactions, sweeps: int, seed: int) -> None:
         degrees(data)
         self.n, self.n_users, self.graph = data.n_nodes, data.n_users, unsigned(both_ways(data.train))
+        check_memory(f"visiting {self.n:,} nodes in {sweeps:,} orders", 12 * sweeps * self.n, "give fewer sweeps")
         rng = np.random.default_rng(seed)
         self.draws = [(rng.permutation(self.n).astype(np.uint32), rng.random(self.n)) for _ in range(sweeps)]
         self.tried: list[tuple[float, int]] = []
@@ -72,10 +74,8 @@ def _search_alpha(spread: _Spread, rows: int, data: Interactions) -> float:
     """α whose rows are closest to `rows`."""
     fewest = spread(1.0).n_rows
     if not fewest <= rows <= data.n_nodes:
-        raise ConfigError(
-            f"a budget of {rows:,} rows is out of reach on {data.name}: label propagation gives {fewest:,} to {data.n_nodes:,} "
-            f"in {len(spread.draws)} sweeps; choose one in between, or other sweeps (fewer give more)"
-        )
+        how, others = f"{len(spread.draws)} sweeps of label propagation", ", or other sweeps (fewer give more)"
+        raise OutOfReach(f"a budget of {rows:,} rows", data.name, fewest, data.n_nodes, data.n_nodes, how, others, unit="rows")
     low, high = 0.0, 1.0
     while len(spread.tried) < _EVALUATIONS and spread.tried[-1][1] != rows:
         middle = (low + high) / 2
@@ -116,10 +116,10 @@ def ebmd(
         if rows is not None and sharing.n_rows <= target:
             break
     if rows is not None and tried[-1][1] > target:
-        raise ConfigError(
-            f"a budget of {target:,} rows is out of reach on {data.name}: EBMD has {tried[-1][1]:,} after {len(tried)} sweeps"
-            f"{'' if moved else ', when nothing changes any more'}; choose more rows, or a higher limit of sweeps"
-        )
+        end = "" if moved else ", when nothing changes any more"
+        how, sizes = f"1 to {len(tried)} sweeps of EBMD{end}", [size for _, size in tried]
+        others = ", or a higher limit of sweeps" if moved else ""
+        raise OutOfReach(f"a budget of {target:,} rows", data.name, min(sizes), max(sizes), n, how, others, unit="rows")
     settings = {"rows": rows, "sweeps": best[0], "resolution": resolution, "seed": seed}
     return found_by(best[1], "ebmd", data, settings, watch, tried=tuple(tried) if rows is not None else ())
 
@@ -194,7 +194,7 @@ class _Lists:
 
 def total_size(function: Callable[..., Sharing], data: Interactions, config: TrainConfig) -> Sharing:
     """Methods that meet a number of rows of both sides together."""
-    return function(data, rows=sum(rows_of(data, config.options["ratio"])), seed=config.options["cluster_seed"])
+    return at_size(lambda *rows: function(data, rows=sum(rows), seed=config.options["cluster_seed"]), data, config)
 
 
 METHODS = (

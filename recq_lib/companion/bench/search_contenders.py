@@ -141,6 +141,8 @@ def faiss_floats(world: World, recipes: dict[str, str] | None = None) -> dict[st
     }  # fmt: skip
     for name, recipe in (recipes or default).items():
         index = faiss.index_factory(d, recipe, faiss.METRIC_INNER_PRODUCT)
+        if hasattr(index, "pq"):
+            index.pq.cp.min_points_per_centroid = 1  # small catalogues are no reason for a warning
         index.train(items[:_TRAINED])
         index.add(items)
         found[name] = Contender(lambda numbers, index=index: index.search(users[numbers], K), index.ntotal * index.sa_code_size())

@@ -17,6 +17,7 @@ from recq_lib.codes.codes import Codes, as_array
 from recq_lib.codes.exchange import HammingFirst
 from recq_lib.codes.index import Index
 from recq_lib.codes.packing import pack
+from recq_lib.codes.rotation import rotated
 from recq_lib.companion.bench.search_contenders import threads
 from recq_lib.companion.bench.timing import Timing, latencies
 from recq_lib.data.interactions import Interactions
@@ -50,7 +51,9 @@ def quality(
 
 def _quality(users: Any, items: Any, data: Interactions, codes: dict[str, Codes], times: bool) -> list[dict[str, Any]]:
     pair = tuple(np.ascontiguousarray(as_array(side), dtype=np.float32) for side in (users, items))
-    packed = {f"recq, {_bits(b)}": pack(*pair, bits=b) for b in BITS} | codes
+    turned = rotated(*pair)
+    packed = {f"recq, {_bits(b)}": pack(*turned, bits=b) for b in BITS}
+    packed |= {f"recq, {_bits(b)}, not rotated": pack(*pair, bits=b) for b in BITS} | codes
     rows = [{"method": "floats", "bytes": 4.0 * pair[1].shape[1], "recall@20": _recall(pair, data)}]
     answers: dict[str, Callable[[np.ndarray], Any]] = {"floats": lambda numbers: rank(pair, numbers, data.n_items, K, [])}
     for name, made in packed.items():
@@ -61,7 +64,7 @@ def _quality(users: Any, items: Any, data: Interactions, codes: dict[str, Codes]
     for n in (K, CANDIDATES):
         name = "1 bit, Hamming distance alone" if n == K else f"1 bit, {n} by Hamming distance, ranked by scores"
         ranker = _Hamming(first, n)
-        rows.append({"method": name, "bytes": rows[1]["bytes"], "recall@20": _recall(ranker, data)})
+        rows.append({"method": name, "bytes": first.codes.n_bytes() / first.codes.n_nodes, "recall@20": _recall(ranker, data)})
         answers[name] = lambda numbers, ranker=ranker: ranker.near(numbers)
     for name, index in _faiss(pair[1]).items():
         rows.append({"method": name, "bytes": float(index.sa_code_size()), "recall@20": _recall(_Searched(index, pair[0]), data)})
@@ -103,6 +106,8 @@ def _faiss(items: np.ndarray) -> dict[str, Any]:
         index = faiss.index_factory(d, recipe, faiss.METRIC_INNER_PRODUCT)
         if hasattr(index, "pq"):
             index.pq.cp.min_points_per_centroid = 1  # small catalogues are no reason for a warning
+        if hasattr(index, "do_polysemous_training"):
+            index.do_polysemous_training = False  # orders centroids for a Hamming filter that is not used here, which takes minutes
         index.train(items)
         index.add(items)
         found[name] = index
@@ -121,12 +126,12 @@ class _Searched:
     def best(self, users: np.ndarray, k: int, masks: Sequence[sp.csr_matrix], tie_seed: int) -> tuple[np.ndarray, np.ndarray]:
         """As `kernels.topk.best`, but equal scores stand in FAISS's order."""
         items, scores = np.full((users.size, k), -1, np.int32), np.full((users.size, k), -np.inf, np.float32)
-        histories = np.diff(topk.excluded(masks, users)[0])
+        histories = np.diff(topk.excluded(masks, users, self.n_items)[0])
         by_history = np.argsort(histories, kind="stable")
         for begin in range(0, users.size, _BLOCK):
             rows = by_history[begin : begin + _BLOCK]
             values, found = self.near(users[rows], min(self.n_items, k + int(histories[rows].max())))
-            start, taken = topk.excluded(masks, users[rows])
+            start, taken = topk.excluded(masks, users[rows], self.n_items)
             for r, row in enumerate(rows):
                 left = np.flatnonzero((found[r] >= 0) & ~np.isin(found[r], taken[start[r] : start[r + 1]]))[:k]
                 items[row, : left.size], scores[row, : left.size] = found[r][left], values[r][left]

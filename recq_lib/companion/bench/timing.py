@@ -59,7 +59,7 @@ def latencies(
         call(0)
         start = time.perf_counter()
         call(1)
-        share[name] = max(1, min(-(-queries // rounds), int(limit / rounds / (time.perf_counter() - start))))
+        share[name] = max(1, int(min(-(-queries // rounds), limit / rounds / (time.perf_counter() - start))))
     for _ in range(rounds):
         for name, call in contenders.items():
             for _ in range(share[name]):

@@ -20,6 +20,7 @@ from recq_lib.io import paths
 
 CELL_SECONDS = {"smoke": 120, "quick": 1800, "paper": 7 * 24 * 3600}
 START_SECONDS = 120
+_PAPERMILL = "recq_lib.companion.notebook_tools.papermill"
 _RUNNING: set[subprocess.Popen] = set()  # so that an interrupted runner can end its children
 _LOCK = threading.Lock()
 
@@ -94,7 +95,7 @@ def execute(
     params : injected after the parameters cell; cwd : working directory of the kernel (default: the caller's)
     log : file that takes papermill's messages
     """
-    command = [sys.executable, "-m", "papermill", str(source), str(target), "-k", "python3", "--no-progress-bar"]
+    command = [sys.executable, "-m", _PAPERMILL, str(source), str(target), "-k", "python3", "--no-progress-bar"]
     command += ["--start-timeout", str(START_SECONDS), "--execution-timeout", str(cell_seconds)]
     if cwd is not None:
         command += ["--cwd", str(cwd)]
@@ -104,12 +105,14 @@ def execute(
         folder.mkdir(parents=True, exist_ok=True)
     start = time.monotonic()
     with log.open("w", encoding="utf-8") as stream:
-        process = subprocess.Popen(command, env=dict(env), stdin=subprocess.DEVNULL, stdout=stream, stderr=subprocess.STDOUT)
+        # the pipe to its input is never written to: it closes with this process
+        process = subprocess.Popen(command, env=dict(env), stdin=subprocess.PIPE, stdout=stream, stderr=subprocess.STDOUT)
         with _LOCK:
             _RUNNING.add(process)
         try:
             peak = _wait(process)
         finally:
+            process.stdin.close()
             with _LOCK:
                 _RUNNING.discard(process)
     return Outcome(process.returncode, time.monotonic() - start, peak)

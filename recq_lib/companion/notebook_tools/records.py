@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import filecmp
 import json
-import os
-import shutil
-import uuid
 from collections.abc import Callable
 from pathlib import Path
 
 from recq_lib.io import paths
 from recq_lib.io.files import folder_lock
+from recq_lib.runs.record_files import arrays_of, put
 
 _RECORDS = "records/*/*/*.json"
 
@@ -41,27 +39,21 @@ def prepare(profile: str) -> None:
 def copy_records(source: Path, target: Path, wanted: Callable[[str], bool] = lambda profile: True) -> None:
     """Copy the run records below `source`, with their arrays, whose profile is `wanted`; what is damaged is copied as it is.
 
-    A file that is there already with the same content is left alone, and a changed one is replaced in one step: others may read.
+    A record that is there already with the same content is left alone, and a changed one is replaced as one: others may read.
     """
     target.mkdir(parents=True, exist_ok=True)
     with folder_lock(target):
         for path in sorted(source.glob(_RECORDS)):
             if wanted(profile_of(path)):
-                for part in (path.with_suffix(".npz"), path):  # a record exists when it is complete
-                    if part.exists():
-                        _copy(part, target / part.relative_to(source))
+                _copy(path, target / path.relative_to(source))
 
 
 def _copy(path: Path, copy: Path) -> None:
-    if copy.exists() and filecmp.cmp(path, copy, shallow=False):
+    arrays, here = next(arrays_of(path), None), copy.with_suffix(".npz")
+    pairs = [(path, copy), *([(arrays, here)] if arrays is not None else [])]
+    if all(there.exists() and filecmp.cmp(source, there, shallow=False) for source, there in pairs):
         return
-    copy.parent.mkdir(parents=True, exist_ok=True)
-    temporary = copy.with_name(f".{copy.name}.{uuid.uuid4().hex}.tmp")  # hidden: no reader of records takes it for one
-    try:
-        shutil.copyfile(path, temporary)
-        os.replace(temporary, copy)
-    finally:
-        temporary.unlink(missing_ok=True)
+    put(copy, path.read_bytes(), None if arrays is None else arrays.read_bytes())
 
 
 def profile_of(path: Path) -> str:

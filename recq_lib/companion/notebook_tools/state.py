@@ -17,6 +17,7 @@ from recq_lib.companion.notebook_tools.end_table import Row
 from recq_lib.companion.notebook_tools.freshness import source_sha256
 from recq_lib.companion.notebook_tools.sources import read
 from recq_lib.io import paths
+from recq_lib.io.canonical import json_digest
 from recq_lib.io.files import folder_lock
 from recq_lib.runs.provenance import library_hash
 
@@ -68,7 +69,7 @@ def load(folder: Path) -> dict[str, Entry]:
     """The last successful runs in `out/<profile>/` by notebook. One that is damaged or not of this version is left out: it runs again."""
     try:
         stored = json.loads((folder / FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     entries = {name: _decode(name, value) for name, value in stored.items()} if isinstance(stored, dict) else {}
     return {name: entry for name, entry in entries.items() if entry is not None}
@@ -81,12 +82,13 @@ def update(folder: Path, notebooks: Iterable[str], entries: Mapping[str, Entry])
         gone = set(notebooks)
         kept = {name: entry for name, entry in load(folder).items() if name not in gone} | dict(entries)
         content = {name: asdict(entry) for name, entry in kept.items()}
+        content = {name: {**entry, "sha256": _digest(name, entry)} for name, entry in content.items()}
         write_text(folder / FILE, json.dumps(content, indent=1, sort_keys=True) + "\n")
 
 
 def _decode(name: str, value: object) -> Entry | None:
     """The entry if each of its parts has the type it must have, else None."""
-    if not isinstance(value, dict) or value.keys() != {"inputs", "row"}:
+    if not isinstance(value, dict) or value.keys() != {"inputs", "row", "sha256"}:
         return None
     inputs, row = value["inputs"], value["row"]
     if not isinstance(inputs, dict) or not isinstance(row, dict) or row.keys() != {part.name for part in fields(Row)}:
@@ -98,7 +100,15 @@ def _decode(name: str, value: object) -> Entry | None:
         strings += row[part]
     numbers = [row["seconds"], 0.0 if row["peak_mb"] is None else row["peak_mb"]]
     good = all(isinstance(text, str) for text in strings) and all(type(number) in (int, float) for number in numbers)
-    return Entry(inputs, Row(**row)) if good and row["notebook"] == name else None
+    good = good and row["notebook"] == name and value["sha256"] == _digest(name, {"inputs": inputs, "row": row})
+    return Entry(inputs, Row(**row)) if good else None
+
+
+def _digest(name: str, entry: Mapping[str, Any]) -> str:
+    try:
+        return json_digest([name, entry])
+    except ValueError:  # nan or inf, which no entry has
+        return ""
 
 
 def changed(entry: Entry | None, now: Mapping[str, str], folder: Path, name: str) -> list[str]:

@@ -31,11 +31,11 @@ FURTHER = ("doublegraphhash", "lp", "cce", "hybrid-hash", "sbc")
 
 
 def _large(grid: Callable[[], list[Plan]]) -> Grid:
-    """A grid of the paper profile alone."""
+    """A grid of the paper profile alone; a run that two parts of it share is in it once."""
 
     @wraps(grid)
     def plans(profile: str) -> list[Plan]:
-        return grid() if profile == _PAPER else []
+        return list({(plan.method, plan.dataset, plan.config): plan for plan in grid()}.values()) if profile == _PAPER else []
 
     return plans
 

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
-from multiprocessing import get_context
 
 from recq_lib.companion.studies import bits, campaign, codes, recipe, sharing
 from recq_lib.companion.studies.protocols import Grid, for_each, per_seed, small_dataset
 from recq_lib.config import PROFILES, TrainConfig, protocol
 from recq_lib.errors import ConfigError, RecqError, one_of
 from recq_lib.io.canonical import canonical_json
+from recq_lib.io.workers import WorkerLost, side_by_side
 from recq_lib.runs import registry
 from recq_lib.runs import store as results
 from recq_lib.runs.provenance import collect
@@ -137,7 +135,7 @@ def _by_identity(records: Iterable[RunRecord]) -> dict[str, RunRecord]:
 
 
 def _unrecorded(todo: list[Plan], profile: str) -> list[Plan]:
-    found = _records(profile)
+    found = _by_identity(results.find(profile=profile, arrays=False, skip_damaged=True))  # what is damaged is made again
     return [plan for plan in todo if _key(plan) not in found]
 
 
@@ -220,21 +218,8 @@ def _one_by_one(work: list[_Work]) -> Iterator[tuple[Plan, tuple[str, str]]]:
 
 def _side_by_side(work: list[_Work], jobs: int) -> Iterator[tuple[Plan, tuple[str, str]]]:
     """Plans and how they ended, in the order in which they end."""
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_share_threads, initargs=(jobs,)) as pool:
-        futures = {pool.submit(_attempt, *one): one[0] for one in work}
-        for future in as_completed(futures):
-            broken = future.exception()  # a worker that was killed takes its run with it
-            yield futures[future], (_FAILED, f"{type(broken).__name__}: {broken}") if broken else future.result()
-
-
-def _share_threads(jobs: int) -> None:
-    """Give this process its share of the cores; numba has read its variable by now and takes no more threads than it started with."""
-    import numba
-    import torch
-
-    share = max(1, (os.cpu_count() or 1) // jobs)
-    numba.set_num_threads(min(share, numba.config.NUMBA_NUM_THREADS))
-    torch.set_num_threads(share)
+    for index, end in side_by_side(_attempt, work, min(jobs, len(work))):
+        yield work[index][0], (_FAILED, str(end)) if isinstance(end, WorkerLost) else end
 
 
 def _teachers(todo: list[Plan]) -> set[str]:

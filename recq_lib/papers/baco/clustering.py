@@ -21,6 +21,7 @@ import numpy as np
 
 from recq_lib.data.interactions import Interactions
 from recq_lib.errors import ConfigError, number, one_of, whole
+from recq_lib.io.memory import check_memory
 from recq_lib.kernels import label_propagation, official_ties
 from recq_lib.kernels.two_way import both_ways, unsigned
 from recq_lib.sharing.grouping import SEED, Stopwatch, found_by
@@ -127,6 +128,7 @@ class Solver:
         sweeps, seed = whole("sweeps", sweeps, 1), whole("seed", seed, 0)
         self.settings = {"sweeps": sweeps, "seed": seed, "ghost": ghost, "scu": scu, "ties": ties}
         self.data, self.n, self.n_users = data, data.n_nodes, data.n_users
+        check_memory(f"visiting {self.n:,} nodes in {sweeps:,} orders", 4 * sweeps * self.n, "give fewer sweeps")
         self.weights = node_weights(data) if weights is None else _weights(data, weights)
         self.graph = unsigned(both_ways(data.train))
         rng = np.random.default_rng(seed)

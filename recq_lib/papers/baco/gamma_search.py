@@ -13,6 +13,8 @@ from recq_lib.papers.baco.clustering import SWEEPS, Solver
 from recq_lib.sharing.grouping import SEED, OutOfReach, Stopwatch
 from recq_lib.sharing.sharing import Sharing
 
+_FURTHER = tuple(sign * step for step in range(36, 404, 8) for sign in (1, -1))  # up to half as much and two thirds; small data only
+
 
 def search_gamma(
     data: Interactions,
@@ -35,7 +37,7 @@ def search_gamma(
     the peak: a bracket in steps of 4, geometric bisection, and where the tolerance is still not met some γ around,
     because the curve is not smooth. Other arguments as in `cluster`. In `found` of the result `tried` are all (γ,
     parameters), `settings` have `budget` and `dim` too, and `seconds` are those of all evaluations. Raises
-    `ConfigError` for a budget out of reach, telling what is in reach.
+    `OutOfReach` (a `ConfigError`) for a budget out of reach, telling what is in reach and holding the closest found.
     """
     watch, budget, tolerance = Stopwatch(), _budget(data, budget_parameters, ratio, dim), number("tolerance", tolerance, 0)
     solver = Solver(data, weights=weights, sweeps=sweeps, seed=seed, ghost=ghost, scu=scu, ties=ties)
@@ -44,10 +46,9 @@ def search_gamma(
         low, high = search.reach()
         full = dim * data.n_nodes
         asked = f"a budget of {budget:,} parameters ({budget / full:.1%} of a full table)"
-        raise OutOfReach(asked, data.name, low, high, full, f"{sweeps} sweeps", ", or other sweeps (fewer give more)")
-    found = search.closest.found
-    settings = {**found.settings, "budget": budget, "dim": dim, "tolerance": tolerance}
-    return replace(search.closest, found=replace(found, settings=settings, seconds=watch.seconds, tried=tuple(search.tried)))
+        others = ", or other sweeps (fewer give more)"
+        raise OutOfReach(asked, data.name, low, high, full, f"{sweeps} sweeps", others, search.told(watch))
+    return search.told(watch)
 
 
 class _Search:
@@ -72,10 +73,17 @@ class _Search:
         while not self._met() and high > low * 1.0001:
             middle = math.sqrt(low * high)
             low, high = (low, middle) if self._parameters(middle) > self.budget else (middle, high)
-        for step in (1, -1, 2, -2, 4, -4, 8, -8, 16, -16, 32, -32):  # the curve is the rougher the smaller the data
+        for step in (1, -1, 2, -2, 4, -4, 8, -8, 16, -16, 32, -32, *_FURTHER):  # the curve is the rougher the smaller the data
             if not self._met():
                 self._parameters(low * 1.001**step)
         return True
+
+    def told(self, watch: Stopwatch) -> Sharing:
+        """The closest, with what is known of the search."""
+        found = self.closest.found
+        settings = {**found.settings, "budget": self.budget, "dim": self.dim, "tolerance": self.tolerance}
+        found = replace(found, settings=settings, seconds=watch.seconds, tried=tuple(self.tried), asked=self.budget)
+        return replace(self.closest, found=found)
 
     def reach(self) -> tuple[int, int]:
         """Fewest and most parameters that any γ gives, as far as tried."""

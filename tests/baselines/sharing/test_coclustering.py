@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from sklearn.cluster import SpectralBiclustering, SpectralCoclustering
 from sklearn.metrics import adjusted_rand_score
 
-from recq_lib.baselines.sharing.coclustering import _k_means, _move, bistochastic, itcc, k_means_line, sbc, scc
+from recq_lib.baselines.sharing.coclustering import _k_means, _move, itcc, k_means_line, sbc, scc
 from recq_lib.data.interactions import Interactions
 from recq_lib.errors import ConfigError, DataError
 
@@ -137,15 +137,6 @@ def test_number_of_clusters_is_found_for_a_budget(method, rows):
     assert dict(shared.found.tried)[k] == shared.n_rows and 1 <= len(shared.found.tried) <= 4
     assert abs(shared.n_rows - rows) == min(abs(count - rows) for _, count in shared.found.tried) <= max(2, 0.1 * rows)
     np.testing.assert_array_equal(shared.users, method(SMALL, k).users)
-
-
-def test_scaling_gives_rows_one_sum_and_columns_one_sum(rng):
-    dense = rng.random((12, 8)) + 0.1
-    got = bistochastic(sp.csr_matrix(dense)).toarray()
-    np.testing.assert_allclose(got.sum(axis=1), got.sum(axis=1).mean(), rtol=1e-4)
-    np.testing.assert_allclose(got.sum(axis=0), got.sum(axis=0).mean(), rtol=1e-4)
-    logs = np.log(got / dense)  # what was multiplied is a factor per row times a factor per column
-    np.testing.assert_allclose(logs - logs[:1] - logs[:, :1] + logs[0, 0], 0, atol=1e-9)
 
 
 @given(st.integers(0, 10**6), st.integers(1, 12))

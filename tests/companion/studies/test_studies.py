@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import os
-import subprocess
-import sys
 from collections import defaultdict
 
 import pytest
@@ -20,25 +17,7 @@ from recq_lib.io.canonical import canonical_json
 from recq_lib.runs import registry
 from recq_lib.runs.run import identity_of
 
-_SHARES = """
-import os
-os.cpu_count = lambda: 8
-from recq_lib.companion.studies.study import _share_threads
-import numba, torch
-found = []
-for jobs in (4, 1, 100):
-    _share_threads(jobs)
-    found.append((numba.get_num_threads(), torch.get_num_threads()))
-print(found)
-"""
 ALL = list(itertools.product(STUDIES, PROFILES))
-
-
-def test_processes_of_a_study_share_the_cores():
-    """A process of its own, because the pool's have loaded numba before they are told; numba has three threads here, the machine eight."""
-    env = os.environ | {"NUMBA_NUM_THREADS": "3"}
-    done = subprocess.run([sys.executable, "-c", _SHARES], env=env, capture_output=True, text=True, check=True, timeout=120)
-    assert done.stdout.strip() == "[(2, 2), (3, 8), (1, 1)]"
 
 
 @pytest.mark.parametrize("study, profile", ALL)
