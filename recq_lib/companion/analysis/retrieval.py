@@ -5,6 +5,7 @@ Only `live` and `live_quality` measure. Titles and sentences are computed from r
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -27,7 +28,7 @@ _QUALITY = ("benchmarks/search-quality-gowalla.json", "benchmarks/search-quality
 # words of a contender's name → its family; the first that fits
 _FAMILIES = (
     ("PQ", "PQ"), ("RaBitQ", "RaBitQ"), ("int8", "int8"), ("binary", "bits alone"), ("usearch", "bits alone"), ("Hamming", "bits alone"),
-    ("recq, scores", "our scores"), ("float", "floats"), ("recq", "our codes"),
+    ("bits alone", "bits alone"), ("recq, scores", "our scores"), ("float", "floats"), ("recq", "our codes"),
 )  # fmt: skip
 
 
@@ -180,9 +181,8 @@ def recall_sentence(quality: Rows) -> str:
     """Floats and our codes by bits: Recall@20 of the same vectors."""
     by_name = {row["method"]: row for row in quality}
     full = by_name["floats"]["recall@20"]
-    said = [
-        f"{name.removeprefix('recq, ')} {100 * row['recall@20'] / full:.0f} %" for name, row in by_name.items() if name.startswith("recq, ")
-    ]
+    kept = {name.removeprefix("recq, "): row["recall@20"] / full for name, row in by_name.items() if re.fullmatch(r"recq, \d bits?", name)}
+    said = [f"{name} {100 * share:.0f} %" for name, share in kept.items()]
     return f"Recall@20 of the same vectors: of what floats reach ({100 * full:.1f} %), rounding afterwards keeps {', '.join(said)}."
 
 

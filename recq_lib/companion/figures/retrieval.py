@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.ticker import LogLocator, MaxNLocator
 
 from recq_lib.companion.analysis import retrieval as said
 from recq_lib.companion.analysis.kept import title_of
@@ -23,6 +24,7 @@ _LOOKS = {
 }  # fmt: skip
 _MARKERS = {"FAISS flat": "h"}  # beside torch, of the same family
 _STYLES = {"torch": "-", "recq rank": "--", "FAISS flat": ":", "usearch": "--"}  # of lines in one colour
+_SECOND = ("ranked", "PQ, 8", "not rotated", "RaBitQ, ")  # lines of `quality` that share a colour with another
 _DARK, _PALE = "#222222", "#F2F2F2"
 
 
@@ -196,7 +198,7 @@ def quality(rows: Rows, where: str) -> Figure:
         for name, part in groups.items():
             part = sorted(part, key=lambda row: row["bytes"])
             colour, marker = _look(name)
-            hollow = {"markerfacecolor": "white"} if "ranked" in name or name == "PQ, 8 bits" else {}
+            hollow = {"markerfacecolor": "white"} if any(word in name for word in _SECOND) else {}
             line = "-" if len(part) > 1 else ""
             points = [row[key] for row in part], [row["recall@20"] for row in part]
             ax.plot(*points, line, marker=marker, color=colour, lw=1.2, markersize=6, label=name, **hollow)
@@ -205,7 +207,8 @@ def quality(rows: Rows, where: str) -> Figure:
                     b = row["method"].removeprefix("recq, ").partition(" ")[0]
                     ax.annotate(b, (row[key], row["recall@20"]), xytext=(0, 6), textcoords="offset points", ha="center", fontsize=8)
         ax.set(xscale="log", xlabel=label, ylim=(0, None))
-        plain_numbers(ax.xaxis)
+        _few_numbers(ax)
+        ax.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
         percent_axis(ax, "y")
     axes.flat[0].set_ylabel(f"Recall@20, {where}")
     axes.flat[0].set_title(_quality_title(rows), fontsize=9.5)
@@ -215,13 +218,19 @@ def quality(rows: Rows, where: str) -> Figure:
     return fig
 
 
+def _few_numbers(ax: Axes) -> None:
+    """1, 2, 5, 10, … along a logarithmic axis, as few decades as it may have."""
+    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    plain_numbers(ax.xaxis)
+
+
 def _group(method: str) -> str:
     """Methods that one line joins."""
     if method.startswith("recq"):
-        return "recq codes"
+        return "recq codes, not rotated" if "not rotated" in method else "recq codes"
     if method.startswith("1 bit"):
         return "bits alone: " + ("best of 200 ranked by scores" if "ranked" in method else "Hamming distance")
-    groups = {"PQ FastScan": "PQ FastScan, 4 bits", "PQ,": "PQ, 8 bits", "RaBitQ FastScan": "RaBitQ FastScan", "RaBitQ": "RaBitQ"}
+    groups = {"PQ FastScan": "PQ FastScan, 4 bits", "PQ,": "PQ, 8 bits", "RaBitQ FastScan": "RaBitQ FastScan", "RaBitQ": "RaBitQ, 1 to 8 bits"}
     return next((group for words, group in groups.items() if words in method), method)
 
 
@@ -229,7 +238,7 @@ def _quality_title(rows: Rows) -> str:
     """How few bytes keep 99 % of what floats reach, and with whom."""
     full = next(row["recall@20"] for row in rows if row["method"] == "floats")
     least = min((row for row in rows if row["recall@20"] >= 0.99 * full), key=lambda row: row["bytes"])
-    return f"99 % of floats: {_group(least['method'])} with {least['bytes']:.0f} bytes"
+    return f"99 % of floats in the fewest bytes: {_group(least['method'])} ({least['bytes']:.0f})"
 
 
 def trade_off(table: pd.DataFrame, metric: str = "recall@50") -> Figure:
@@ -252,7 +261,7 @@ def trade_off(table: pd.DataFrame, metric: str = "recall@50") -> Figure:
             ax.annotate(f"{b}", (took, 1), xycoords=("data", "axes fraction"), xytext=(0, -3), textcoords="offset points", ha="center",
                         va="top", fontsize=8)  # fmt: skip
         ax.set(xscale="log", ylabel=metric.capitalize(), title=f"{name}: {_gain(here, metric)}")
-        plain_numbers(ax.xaxis)
+        _few_numbers(ax)
         percent_axis(ax, "y")
     axes.flat[-1].set_xlabel("ms for the best 20 of 64 users (numbers at the top: bits)")
     legend_below(fig, *axes.flat)
