@@ -230,8 +230,8 @@ def _group(method: str) -> str:
         return "recq codes, not rotated" if "not rotated" in method else "recq codes"
     if method.startswith("1 bit"):
         return "bits alone: " + ("best of 200 ranked by scores" if "ranked" in method else "Hamming distance")
-    groups = {"PQ FastScan": "PQ FastScan, 4 bits", "PQ,": "PQ, 8 bits", "RaBitQ FastScan": "RaBitQ FastScan", "RaBitQ": "RaBitQ, 1 to 8 bits"}
-    return next((group for words, group in groups.items() if words in method), method)
+    groups = ("PQ FastScan", "PQ FastScan, 4 bits"), ("PQ,", "PQ, 8 bits"), ("RaBitQ FastScan",) * 2, ("RaBitQ", "RaBitQ, 1 to 8 bits")
+    return next((group for words, group in groups if words in method), method)
 
 
 def _quality_title(rows: Rows) -> str:
