@@ -188,7 +188,7 @@ def reranking(counts: np.ndarray, shares: Mapping[str, np.ndarray], k: int) -> F
 
 
 def quality(rows: Rows, where: str) -> Figure:
-    """Recall@20 of the same trained vectors against bytes an item, and against the time of 64 users; our codes joined by a line."""
+    """Recall@20 of the same trained vectors against bytes an item, and against the time of 64 users; numbers: bits of our codes."""
     timed = all(row["milliseconds"] == row["milliseconds"] for row in rows)
     fig, axes = figure("double", 4.2, ncols=2 if timed else 1, sharey=True, squeeze=False)
     for ax, key, label in zip(axes.flat, ("bytes", "milliseconds"), ("bytes an item", "ms for 64 users")):
@@ -203,17 +203,16 @@ def quality(rows: Rows, where: str) -> Figure:
             points = [row[key] for row in part], [row["recall@20"] for row in part]
             ax.plot(*points, line, marker=marker, color=colour, lw=1.2, markersize=6, label=name, **hollow)
             for row in part:
-                if name == "recq codes":
+                if name == "recq codes" and key == "bytes":
                     b = row["method"].removeprefix("recq, ").partition(" ")[0]
                     ax.annotate(b, (row[key], row["recall@20"]), xytext=(0, 6), textcoords="offset points", ha="center", fontsize=8)
-        ax.set(xscale="log", xlabel=label, ylim=(0, None))
+        recalls = [row["recall@20"] for row in rows]
+        ax.set(xscale="log", xlabel=label, ylim=(0.85 * min(recalls), 1.06 * max(recalls)))
         _few_numbers(ax)
         ax.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
         percent_axis(ax, "y")
     axes.flat[0].set_ylabel(f"Recall@20, {where}")
     axes.flat[0].set_title(_quality_title(rows), fontsize=9.5)
-    if timed:
-        axes.flat[1].set_title("numbers: bits of our codes", fontsize=9.5, fontweight="normal")
     legend_below(fig, *axes.flat, rows=3)
     return fig
 
@@ -238,7 +237,7 @@ def _quality_title(rows: Rows) -> str:
     """How few bytes keep 99 % of what floats reach, and with whom."""
     full = next(row["recall@20"] for row in rows if row["method"] == "floats")
     least = min((row for row in rows if row["recall@20"] >= 0.99 * full), key=lambda row: row["bytes"])
-    return f"99 % of floats in the fewest bytes: {_group(least['method'])} ({least['bytes']:.0f})"
+    return f"Fewest bytes for 99 % of floats: {least['bytes']:.0f}, {_group(least['method'])}"
 
 
 def trade_off(table: pd.DataFrame, metric: str = "recall@50") -> Figure:

@@ -70,7 +70,7 @@ def test_quality_joins_our_codes_and_names_who_keeps_99_percent_in_the_fewest_by
     fig = plots.quality(rows, "somewhere")
     joined = next(line for line in fig.axes[0].get_lines() if line.get_label() == "recq codes")
     assert list(joined.get_xdata()) == [12, 68] and joined.get_color() == PALETTE["orange"]
-    assert title(fig.axes[0]) == "99 % of floats in the fewest bytes: recq codes (68)"
+    assert title(fig.axes[0]) == "Fewest bytes for 99 % of floats: 68, recq codes"
     assert len(plots.quality([r | {"milliseconds": float("nan")} for r in rows], "somewhere").axes) == 1
 
 
