@@ -5,6 +5,7 @@ Only `live` and `live_quality` measure. Titles and sentences are computed from r
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -24,10 +25,11 @@ RECORD = "benchmarks/search.json"  # a whole path, so that a notebook that shows
 COMMAND = f"python -m recq_lib bench --only {{}} --output {RECORD}"
 OURS, SCORES = "recq", "recq, scores alone"
 _QUALITY = ("benchmarks/search-quality-gowalla.json", "benchmarks/search-quality-lastfm.json")  # the first that is there is shown
+_PLAIN = re.compile(r"recq, \d bits?")  # our codes as they are meant to be made
 # words of a contender's name → its family; the first that fits
 _FAMILIES = (
     ("PQ", "PQ"), ("RaBitQ", "RaBitQ"), ("int8", "int8"), ("binary", "bits alone"), ("usearch", "bits alone"), ("Hamming", "bits alone"),
-    ("recq, scores", "our scores"), ("float", "floats"), ("recq", "our codes"),
+    ("bits alone", "bits alone"), ("recq, scores", "our scores"), ("float", "floats"), ("recq", "our codes"),
 )  # fmt: skip
 
 
@@ -149,7 +151,7 @@ def answer(rows: Rows, quality: Rows = ()) -> list[str]:
         for sentence, behind in _race(rows, most_items(rows), at_once):
             (lost if behind else won).append(sentence)
     if quality:
-        lost.append(recall_sentence(quality))
+        lost += [recall_sentence(quality), *equal_bytes(quality)]
     return [*lost, *won, *_sizes(rows), *_exactness(rows)]
 
 
@@ -180,10 +182,25 @@ def recall_sentence(quality: Rows) -> str:
     """Floats and our codes by bits: Recall@20 of the same vectors."""
     by_name = {row["method"]: row for row in quality}
     full = by_name["floats"]["recall@20"]
-    said = [
-        f"{name.removeprefix('recq, ')} {100 * row['recall@20'] / full:.0f} %" for name, row in by_name.items() if name.startswith("recq, ")
-    ]
+    kept = {name.removeprefix("recq, "): row["recall@20"] / full for name, row in by_name.items() if _PLAIN.fullmatch(name)}
+    said = [f"{name} {100 * share:.0f} %" for name, share in kept.items()]
     return f"Recall@20 of the same vectors: of what floats reach ({100 * full:.1f} %), rounding afterwards keeps {', '.join(said)}."
+
+
+def equal_bytes(quality: Rows) -> list[str]:
+    """Our codes beside the best of other codes that take no more bytes: where those rank better is said first."""
+    behind, ahead = [], []
+    for ours in sorted((row for row in quality if _PLAIN.fullmatch(row["method"])), key=lambda row: row["bytes"]):
+        others = [row for row in quality if row["method"].startswith("FAISS") and row["bytes"] <= ours["bytes"]]
+        best = max(others, key=lambda row: row["recall@20"], default=None)
+        name = ours["method"].removeprefix("recq, ")
+        if best is not None and best["recall@20"] > ours["recall@20"]:
+            pair = (f"{100 * row['recall@20']:.1f} % in {row['bytes']:.0f} bytes" for row in (best, ours))
+            behind.append("our {} ({}: {}, ours {})".format(name, best["method"].removeprefix("FAISS "), *pair))
+        elif best is not None:
+            ahead.append(name)
+    told = [f"Codes that are no larger rank better than {' and '.join(behind)}."] if behind else []
+    return told + ([f"No code of at most as many bytes ranks better than ours of {', '.join(ahead)}."] if ahead else [])
 
 
 def _sizes(rows: Rows) -> list[str]:

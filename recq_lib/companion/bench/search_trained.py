@@ -14,11 +14,7 @@ from recq_lib.training.trainer import Trainer
 
 
 def trained(data: Interactions, repeats: int) -> list[dict[str, Any]]:
-    """Rows of part "search quality": `quality` of LightGCN by the fast recipe (d = 64, L = 3), with times as other parts have them.
-
-    The recipe starts from singular vectors, whose signs tell little coordinate by coordinate; here they are rotated first, which moves no
-    inner product.
-
+    """Rows of part "search quality": `quality` of LightGCN by the fast recipe (d = 64, L = 3) from a rotated start.
     `repeats` is not used: the times beside Recall are `quality`'s own.
     """
     found = quality(*vectors(data, protocol("fast", start="rotated")), data)

@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.ticker import LogLocator, MaxNLocator
 
 from recq_lib.companion.analysis import retrieval as said
 from recq_lib.companion.analysis.kept import title_of
@@ -23,6 +24,7 @@ _LOOKS = {
 }  # fmt: skip
 _MARKERS = {"FAISS flat": "h"}  # beside torch, of the same family
 _STYLES = {"torch": "-", "recq rank": "--", "FAISS flat": ":", "usearch": "--"}  # of lines in one colour
+_SECOND = ("ranked", "PQ, 8", "not rotated", "RaBitQ, ")  # lines of `quality` that share a colour with another
 _DARK, _PALE = "#222222", "#F2F2F2"
 
 
@@ -186,7 +188,7 @@ def reranking(counts: np.ndarray, shares: Mapping[str, np.ndarray], k: int) -> F
 
 
 def quality(rows: Rows, where: str) -> Figure:
-    """Recall@20 of the same trained vectors against bytes an item, and against the time of 64 users; our codes joined by a line."""
+    """Recall@20 of the same trained vectors against bytes an item, and against the time of 64 users; numbers: bits of our codes."""
     timed = all(row["milliseconds"] == row["milliseconds"] for row in rows)
     fig, axes = figure("double", 4.2, ncols=2 if timed else 1, sharey=True, squeeze=False)
     for ax, key, label in zip(axes.flat, ("bytes", "milliseconds"), ("bytes an item", "ms for 64 users")):
@@ -196,40 +198,46 @@ def quality(rows: Rows, where: str) -> Figure:
         for name, part in groups.items():
             part = sorted(part, key=lambda row: row["bytes"])
             colour, marker = _look(name)
-            hollow = {"markerfacecolor": "white"} if "ranked" in name or name == "PQ, 8 bits" else {}
+            hollow = {"markerfacecolor": "white"} if any(word in name for word in _SECOND) else {}
             line = "-" if len(part) > 1 else ""
             points = [row[key] for row in part], [row["recall@20"] for row in part]
             ax.plot(*points, line, marker=marker, color=colour, lw=1.2, markersize=6, label=name, **hollow)
             for row in part:
-                if name == "recq codes":
+                if name == "recq codes" and key == "bytes":
                     b = row["method"].removeprefix("recq, ").partition(" ")[0]
                     ax.annotate(b, (row[key], row["recall@20"]), xytext=(0, 6), textcoords="offset points", ha="center", fontsize=8)
-        ax.set(xscale="log", xlabel=label, ylim=(0, None))
-        plain_numbers(ax.xaxis)
+        recalls = [row["recall@20"] for row in rows]
+        ax.set(xscale="log", xlabel=label, ylim=(0.85 * min(recalls), 1.06 * max(recalls)))
+        _few_numbers(ax)
+        ax.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
         percent_axis(ax, "y")
     axes.flat[0].set_ylabel(f"Recall@20, {where}")
     axes.flat[0].set_title(_quality_title(rows), fontsize=9.5)
-    if timed:
-        axes.flat[1].set_title("numbers: bits of our codes", fontsize=9.5, fontweight="normal")
     legend_below(fig, *axes.flat, rows=3)
     return fig
+
+
+def _few_numbers(ax: Axes) -> None:
+    """1, 2, 5, 10, … along a logarithmic axis, as few decades as it may have."""
+    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    plain_numbers(ax.xaxis)
 
 
 def _group(method: str) -> str:
     """Methods that one line joins."""
     if method.startswith("recq"):
-        return "recq codes"
+        return "recq codes, not rotated" if "not rotated" in method else "recq codes"
     if method.startswith("1 bit"):
         return "bits alone: " + ("best of 200 ranked by scores" if "ranked" in method else "Hamming distance")
-    groups = {"PQ FastScan": "PQ FastScan, 4 bits", "PQ,": "PQ, 8 bits", "RaBitQ FastScan": "RaBitQ FastScan", "RaBitQ": "RaBitQ"}
-    return next((group for words, group in groups.items() if words in method), method)
+    groups = ("PQ FastScan", "PQ FastScan, 4 bits"), ("PQ,", "PQ, 8 bits"), ("RaBitQ FastScan",) * 2, ("RaBitQ", "RaBitQ, 1 to 8 bits")
+    return next((group for words, group in groups if words in method), method)
 
 
 def _quality_title(rows: Rows) -> str:
     """How few bytes keep 99 % of what floats reach, and with whom."""
     full = next(row["recall@20"] for row in rows if row["method"] == "floats")
     least = min((row for row in rows if row["recall@20"] >= 0.99 * full), key=lambda row: row["bytes"])
-    return f"99 % of floats: {_group(least['method'])} with {least['bytes']:.0f} bytes"
+    return f"Fewest bytes for 99 % of floats: {least['bytes']:.0f}, {_group(least['method'])}"
 
 
 def trade_off(table: pd.DataFrame, metric: str = "recall@50") -> Figure:
@@ -252,7 +260,7 @@ def trade_off(table: pd.DataFrame, metric: str = "recall@50") -> Figure:
             ax.annotate(f"{b}", (took, 1), xycoords=("data", "axes fraction"), xytext=(0, -3), textcoords="offset points", ha="center",
                         va="top", fontsize=8)  # fmt: skip
         ax.set(xscale="log", ylabel=metric.capitalize(), title=f"{name}: {_gain(here, metric)}")
-        plain_numbers(ax.xaxis)
+        _few_numbers(ax)
         percent_axis(ax, "y")
     axes.flat[-1].set_xlabel("ms for the best 20 of 64 users (numbers at the top: bits)")
     legend_below(fig, *axes.flat)

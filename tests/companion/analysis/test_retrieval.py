@@ -44,10 +44,15 @@ def test_where_another_wins_stands_first_with_its_lead_in_time_and_bytes():
 
 
 def test_recall_of_floats_is_told_before_what_codes_win():
-    values = {"floats": 0.2, "recq, 4 bits": 0.19, "recq, 1 bit": 0.1}
-    quality = [{"method": name, "recall@20": value} for name, value in values.items()]
+    values = {"floats": (0.2, 256), "recq, 4 bits": (0.19, 36), "recq, 1 bit": (0.1, 12), "recq, 1 bit, not rotated": (0.05, 12)}
+    values |= {"FAISS PQ, 8 × 8 bits": (0.15, 8), "FAISS PQ, 64 × 8 bits": (0.3, 64)}
+    quality = [{"method": name, "recall@20": value, "bytes": size} for name, (value, size) in values.items()]
     told = retrieval.answer(race(pq=16), quality)
     assert told[0] == "Recall@20 of the same vectors: of what floats reach (20.0 %), rounding afterwards keeps 4 bits 95 %, 1 bit 50 %."
+    assert told[1:3] == [
+        "Codes that are no larger rank better than our 1 bit (PQ, 8 × 8 bits: 15.0 % in 8 bytes, ours 10.0 % in 12 bytes).",
+        "No code of at most as many bytes ranks better than ours of 4 bits.",
+    ]
 
 
 def test_nothing_is_told_of_what_was_not_measured():
