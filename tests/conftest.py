@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,6 +11,9 @@ import matplotlib
 import numpy as np
 import pytest
 from hypothesis import settings
+
+with contextlib.suppress(ImportError):  # before infomap: both bring SWIG's types, and infomap crashes where faiss comes second
+    import faiss  # noqa: F401
 
 matplotlib.use("Agg")
 # the same examples on every run, and no limit on the time of one: both would make a green test red by chance
